@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::source::look::is_plain;
 use isn_format::class::{Class, ClassId, MAX_CLASS_ID_LEN, check_label};
 use isn_format::dataset_ref::Name;
 use isn_format::error::{Error, Result};
@@ -53,7 +54,8 @@ pub(super) fn classes(folders: &[String], dataset: &Name) -> Result<Vec<Class>> 
         let id = proposals.find(|id| taken.insert(id.to_ascii_lowercase())).unwrap_or_default();
         let id: ClassId = id.parse().map_err(|e| Error::Internal(format!("a class of {folder}: {e}")))?;
         let label = if folder == HERE { dataset.to_string() } else { label_of(&last(folder), &id) };
-        let group = folder.rsplit_once('/').map(|(above, _)| label_of(&last(above), &id));
+        let above = folder.rsplit_once('/').map(|(above, _)| last(above)).filter(|above| !is_plain(above));
+        let group = above.map(|above| label_of(&above, &id));
         classes.push(Class { id, label, group });
     }
     // Of two classes of one label nobody could tell which is which.

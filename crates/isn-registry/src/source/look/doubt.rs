@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::and;
 use super::folder::Folder;
-use super::names::{Named, is_bare, named};
+use super::names::{Named, is_bare, named, rest};
 use crate::source::join;
 use isn_format::error::count;
 use isn_format::split::Split;
@@ -97,6 +97,7 @@ pub(super) fn check(
         }
     }
     let command = |folder: &Folder| format!("`isn init {}`", shell_path(join(root, &folder.path)));
+    let is_place = |holder: &Folder| places.len() > 1 && places.iter().any(|place| place.path == holder.path);
     match &holders[..] {
         [] => {}
         [(holder, splits)] if places.len() == 1 && is_whole(splits, tree) => {
@@ -109,6 +110,15 @@ pub(super) fn check(
                 "has its splits in {}/{beside}: name that folder, {}{without}",
                 holder.path,
                 command(holder)
+            ));
+        }
+        all if all.iter().all(|(holder, _)| is_place(holder)) => {
+            let paths: Vec<&str> =
+                all.iter().flat_map(|(_, splits)| splits.iter().map(|split| split.path.as_str())).collect();
+            return Err(format!(
+                "has {} in folders of splits, at the place of classes, and with the names of splits: rename what is a \
+                 class, and move what is a split out of the other",
+                and(&slashed(&paths))
             ));
         }
         [(holder, splits)] => return Err(inside(holder, splits)),
@@ -248,14 +258,20 @@ fn check_parts(folder: &Folder) -> Result<(), String> {
             _ => None,
         })
         .collect();
-    if parts.iter().map(|(split, _)| split).collect::<BTreeSet<_>>().len() < 2 {
+    // `cat_test` beside `cat`.
+    let is_beside = |path: &str| {
+        let rest = rest(path.rsplit('/').next().unwrap_or_default());
+        all.iter().any(|other| named(other.name()).is_none() && self::rest(other.name()) == rest)
+    };
+    let is_several = parts.iter().map(|(split, _)| split).collect::<BTreeSet<_>>().len() > 1;
+    if !is_several && !parts.iter().any(|(_, path)| is_beside(path)) {
         return Ok(());
     }
     let (split, first) = parts[0];
     let names: Vec<&str> = parts.iter().map(|(_, path)| *path).collect();
     Err(format!(
-        "has the folders {}, whose names have those of splits: isn reads a folder for each split, and in it one for \
-         each class. If they are splits, move {first}/ to {split}/CLASS/, and so on; if they are classes, rename them",
+        "has folders whose names have those of splits, {}: isn reads a folder for each split, and in it one for each \
+         class. If they are splits, move {first}/ to {split}/CLASS/, and so on; if they are classes, rename them",
         and(&names)
     ))
 }

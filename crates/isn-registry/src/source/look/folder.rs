@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::and;
-use super::names::{Named, is_plain, named, word};
+use super::names::{Named, is_plain, named, rest, word};
 use crate::source::{Listing, below, image_stem, join, shown, told};
 use isn_format::error::{Mistake, count};
 use isn_format::source_spec::nfc;
@@ -93,19 +93,54 @@ impl Folder {
 
     /// Whether its images are in no folder that could be a class.
     pub(super) fn is_unsorted(&self) -> bool {
-        self.with_images().iter().all(|folder| is_plain(folder.name()))
+        let is_unsorted = |folder: &&Folder| folder.is_class() || folder.is_unsorted();
+        self.with_images().iter().all(|folder| is_plain(folder.name()) && is_unsorted(folder))
     }
 
     /// The folders in it that have images, first those whose names are those of splits.
     pub(super) fn parted(&self) -> (Vec<(Named, Split, &Folder)>, Vec<&Folder>) {
-        let (mut splits, mut others) = (Vec::new(), Vec::new());
+        let (mut splits, mut parts, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for folder in self.with_images() {
-            match named(folder.name()).and_then(|named| Some((named, named.whole()?))) {
-                Some((named, split)) => splits.push((named, split, folder)),
+            match named(folder.name()) {
+                Some(Named::Part(split)) => parts.push((Named::Split(split), split, folder)),
+                Some(named @ (Named::Split(split) | Named::Either(split))) => {
+                    splits.push((named, split, folder))
+                }
                 None => others.push(folder),
             }
         }
+        // `pets_train` and `pets_test` say the same beside the split.
+        let kinds: BTreeSet<Split> = parts.iter().map(|(_, split, _)| *split).collect();
+        let says: BTreeSet<Vec<String>> = parts.iter().map(|(.., folder)| rest(folder.name())).collect();
+        if splits.is_empty() && kinds.len() == parts.len() && kinds.len() > 1 && says.len() == 1 {
+            return (parts, others);
+        }
+        others.extend(parts.into_iter().map(|(.., folder)| folder));
+        others.sort_by(|a, b| a.path.cmp(&b.path));
         (splits, others)
+    }
+
+    /// Lists of images that have the names of splits: `meta/test.txt`.
+    pub(super) fn lists_of_splits(&self) -> Vec<&str> {
+        let is_list = |path: &&str| {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            let (stem, end) = name.rsplit_once('.').unwrap_or_default();
+            let is_text =
+                ["csv", "json", "lst", "tsv", "txt"].iter().any(|known| end.eq_ignore_ascii_case(known));
+            is_text && named(stem).and_then(Named::whole).is_some_and(|split| split != Split::Train)
+        };
+        let here = self.others.iter().map(String::as_str).filter(is_list);
+        here.chain(self.folders.values().flat_map(Folder::lists_of_splits)).collect()
+    }
+
+    /// Names of files in it and below it that begin with those of several splits.
+    pub(super) fn splits_in_names(&self) -> BTreeMap<Split, &str> {
+        let mut found: BTreeMap<Split, &str> = BTreeMap::new();
+        for word in self.words.keys() {
+            found.extend(named(word).and_then(Named::whole).map(|split| (split, word.as_str())));
+        }
+        self.folders.values().for_each(|folder| found.extend(folder.splits_in_names()));
+        found
     }
 
     /// The folder of a split that is the only thing in a folder of that split: `seg_train/seg_train`.
@@ -123,38 +158,49 @@ impl Folder {
     pub(super) fn classes(&self, way: &str, found: &mut BTreeSet<String>, notes: &mut Vec<String>) {
         for folder in self.with_images() {
             let way = below(way, folder.name());
-            let classes: Vec<&str> =
-                folder.with_images().iter().map(|f| f.name()).filter(|name| !is_plain(name)).collect();
-            let images = count(folder.images, "image");
-            // One picture beside folders, or few, says nothing of these.
-            let is_stray = folder.images == 1 || folder.images * 10 <= folder.total();
-            match folder.images {
-                0 => folder.classes(&way, found, notes),
-                _ if classes.len() > 1 && is_stray => {
-                    notes.push(format!(
-                        "{}: left out {images} ({}{}) beside {}, which are taken for classes",
-                        folder.path,
-                        folder.first,
-                        if folder.images == 1 { "" } else { ", …" },
-                        and(&classes)
-                    ));
-                    folder.classes(&way, found, notes);
-                }
-                _ => {
-                    if classes.len() > 1 {
-                        notes.push(format!(
-                            "the class {} has the images of the folders in it, {}, since {images} are in {} \
-                             itself: if they are classes, move these away",
-                            folder.path,
-                            and(&classes),
-                            folder.path
-                        ));
-                    }
-                    // A build finds them in form C: two spellings are one class.
-                    found.insert(nfc(&way).into_owned());
-                }
+            if folder.is_class() {
+                notes.extend(folder.merged());
+                // A build finds them in form C: two spellings are one class.
+                found.insert(nfc(&way).into_owned());
+                continue;
             }
+            if folder.images > 0 {
+                notes.push(format!(
+                    "{}: left out {} ({}{}) beside {}, which are taken for classes",
+                    folder.path,
+                    count(folder.images, "image"),
+                    folder.first,
+                    if folder.images == 1 { "" } else { ", …" },
+                    and(&folder.perhaps_classes())
+                ));
+            }
+            folder.classes(&way, found, notes);
         }
+    }
+
+    /// Whether it has images of its own. One picture beside folders, or few, says nothing of these.
+    fn is_class(&self) -> bool {
+        let is_stray = self.images == 1 || self.images * 10 <= self.total();
+        self.images > 0 && !(is_stray && self.perhaps_classes().len() > 1)
+    }
+
+    /// The names of the folders in it that could be classes.
+    fn perhaps_classes(&self) -> Vec<&str> {
+        self.with_images().iter().map(|folder| folder.name()).filter(|name| !is_plain(name)).collect()
+    }
+
+    /// Says that a class has the images of folders that could be classes, if it has.
+    pub(super) fn merged(&self) -> Option<String> {
+        let (classes, images) = (self.perhaps_classes(), count(self.images, "image"));
+        (classes.len() > 1).then(|| {
+            format!(
+                "the class {} has the images of the folders in it, {}, since {images} are in {} itself: if they are \
+                 classes, move these away",
+                self.path,
+                and(&classes),
+                self.path
+            )
+        })
     }
 
     /// Names folders without an image at the place of classes.

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 
 use self::folder::Folder;
-use self::names::is_plain;
+pub(crate) use self::names::is_plain;
 use super::Listing;
 use isn_format::error::{Error, Result, count};
 use isn_format::source_spec::{HERE, check_folder};
@@ -71,6 +71,7 @@ pub(crate) fn look(root: &Path) -> Result<Look> {
     match unsorted[..] {
         _ if sorted.is_empty() => {
             doubt::unsorted(&tree, &unsorted).map_or(Ok(()), |why| Err(invalid(why)))?;
+            notes.extend(unsorted.iter().flat_map(|place| place.with_images()).filter_map(Folder::merged));
             classes.insert(HERE.into());
         }
         [place, ..] => return Err(invalid(doubt::half(place, &sorted))),
@@ -110,6 +111,22 @@ pub(crate) fn look(root: &Path) -> Result<Look> {
                 folder.path
             )
         }));
+    }
+    let lists = tree.lists_of_splits();
+    if splits.is_empty() && !lists.is_empty() {
+        notes.push(format!(
+            "{} may say which images are val or test, which isn does not read: sort the images into a folder for \
+             each split, if so",
+            and(&lists)
+        ));
+    }
+    let in_names = tree.splits_in_names();
+    if splits.is_empty() && in_names.len() > 1 {
+        notes.push(format!(
+            "names of files begin with {}, which isn does not read: sort the images into a folder for each split, \
+             if these are splits",
+            and(&in_names.into_values().collect::<Vec<_>>())
+        ));
     }
     let splits = splits.into_iter().map(|(split, folder)| (split, folder.path.clone())).collect();
     Ok(Look { splits, classes, notes })

@@ -3,7 +3,7 @@
 use isn_format::split::Split;
 
 /// The words that name a split.
-const SPLITS: [(&str, Split); 11] = [
+const SPLITS: [(&str, Split); 17] = [
     ("train", Split::Train),
     ("training", Split::Train),
     ("val", Split::Val),
@@ -15,6 +15,12 @@ const SPLITS: [(&str, Split); 11] = [
     ("test", Split::Test),
     ("testing", Split::Test),
     ("holdout", Split::Test),
+    ("训练", Split::Train),
+    ("训练集", Split::Train),
+    ("验证", Split::Val),
+    ("验证集", Split::Val),
+    ("测试", Split::Test),
+    ("测试集", Split::Test),
 ];
 
 /// Those that may as well name a class, if there is no other split beside them.
@@ -27,7 +33,8 @@ const FILLERS: [&str; 17] = [
 ];
 
 /// Names of folders that say nothing of their images: the folder above is the class.
-const PLAIN: [&str; 9] = ["image", "images", "img", "imgs", "jpeg", "jpg", "photos", "pictures", "png"];
+const PLAIN: [&str; 10] =
+    ["image", "images", "img", "imgs", "jpeg", "jpegimages", "jpg", "photos", "pictures", "png"];
 
 /// Those of them that are no classes, either.
 const BARE: [&str; 8] = ["image", "images", "img", "imgs", "jpeg", "jpegimages", "jpg", "png"];
@@ -78,22 +85,28 @@ impl Named {
 
 /// Returns what the name of a folder says of splits.
 pub(super) fn named(name: &str) -> Option<Named> {
-    let words = words(name);
-    let of = |word: &str| {
-        let bare = ["", "set", "data", "images", "split"].into_iter().find_map(|end| {
-            let word = word.strip_suffix(end)?;
-            SPLITS.into_iter().find(|(known, _)| *known == word)
-        });
-        bare.map(|(_, split)| split)
-    };
-    let split = words.iter().find_map(|word| of(word))?;
-    let says_more = |word: &&String| of(word).is_none() && !FILLERS.contains(&word.as_str());
-    let is_one = words.iter().filter(|word| of(word).is_some()).count() == 1;
+    let splits: Vec<Split> = words(name).iter().filter_map(|word| split(word)).collect();
     let lower = name.to_ascii_lowercase();
-    Some(match words.iter().find(says_more) {
-        None if CLASSES_TOO.contains(&lower.as_str()) => Named::Either(split),
-        None if is_one => Named::Split(split),
-        _ => Named::Part(split),
+    match (&splits[..], rest(name).is_empty()) {
+        ([], _) => None,
+        ([split], true) if CLASSES_TOO.contains(&lower.as_str()) => Some(Named::Either(*split)),
+        ([split], true) => Some(Named::Split(*split)),
+        ([split, ..], _) => Some(Named::Part(*split)),
+    }
+}
+
+/// What the name of a folder says beside that of a split.
+pub(super) fn rest(name: &str) -> Vec<String> {
+    let mut words = words(name);
+    words.retain(|word| split(word).is_none() && !FILLERS.contains(&word.as_str()));
+    words
+}
+
+/// The split that a word names.
+fn split(word: &str) -> Option<Split> {
+    ["", "set", "data", "images", "split"].into_iter().find_map(|end| {
+        let word = word.strip_suffix(end)?;
+        SPLITS.into_iter().find(|(known, _)| *known == word).map(|(_, split)| split)
     })
 }
 
@@ -116,7 +129,7 @@ fn words(name: &str) -> Vec<String> {
 }
 
 /// Whether the name of a folder says nothing of its images.
-pub(super) fn is_plain(name: &str) -> bool {
+pub(crate) fn is_plain(name: &str) -> bool {
     is_one_of(&PLAIN, name)
 }
 
@@ -155,7 +168,9 @@ mod tests {
                 assert_eq!(named(name), Some(Named::Split(split)), "{name}");
             }
         }
-        assert_eq!(named("Training Images"), Some(Named::Split(Split::Train)));
+        for name in ["Training Images", "训练集"] {
+            assert_eq!(named(name), Some(Named::Split(Split::Train)), "{name}");
+        }
         for name in ["train", "Training", "valid", "dev", "TESTING"] {
             assert!(matches!(named(name), Some(Named::Either(_))), "{name}");
         }
