@@ -44,7 +44,7 @@ fn folders_of_splits_and_classes_have_any_name() {
         sandbox.isn(&["build", "recipe.toml", "--source", "raw", "--out", "out", "--json"]).ok().json();
     assert_eq!(report["balance"]["val"]["gold"], 3, "{report}");
     let warnings = report["warnings"].to_string();
-    let left = "Training/Fruit: left out 1 name, not the folder of a class of the recipe: other";
+    let left = "Training/Fruit: left out 1 name, not the folder of a class of the recipe: other (1 image)";
     assert!(warnings.contains(left), "{warnings}");
     // Who has the source can check it, and build the version from it.
     sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();

@@ -8,7 +8,7 @@ use crate::sandbox::{Ran, Sandbox, contents, noise};
 
 /// Files of a folder: a path that ends with `/` is an empty folder, one with `=` a file with that text, and
 /// every other a drawn image in the format of its extension, in any case.
-fn folder(paths: &[&str]) -> Sandbox {
+pub fn folder(paths: &[&str]) -> Sandbox {
     let sandbox = Sandbox::new();
     for (at, path) in paths.iter().enumerate() {
         let (name, text) = path.split_once('=').map_or((*path, None), |(name, text)| (name, Some(text)));
@@ -30,14 +30,14 @@ fn folder(paths: &[&str]) -> Sandbox {
 }
 
 /// Runs `isn init`.
-fn init(sandbox: &Sandbox) -> Ran {
+pub fn init(sandbox: &Sandbox) -> Ran {
     sandbox.isn(&["init", "My photos", "--licence", "CC0-1.0", "--json"])
 }
 
 /// Runs the commands of the report until the version can be pulled. Returns the recipe, the report of the
 /// build, and the warnings of `isn init`.
 #[track_caller]
-fn published(sandbox: &Sandbox) -> (String, serde_json::Value, String) {
+pub fn published(sandbox: &Sandbox) -> (String, serde_json::Value, String) {
     let ran = init(sandbox).ok();
     let recipe = String::from_utf8(sandbox.read("my-photos-recipe/recipe.toml")).unwrap();
     let next: Vec<String> =
@@ -56,7 +56,7 @@ fn published(sandbox: &Sandbox) -> (String, serde_json::Value, String) {
 }
 
 #[track_caller]
-fn has(text: &str, parts: &[&str]) {
+pub fn has(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "expected '{part}' in:\n{text}");
     }
@@ -135,7 +135,7 @@ fn splits_by_any_usual_name() {
     );
     assert_eq!(built["balance"]["val"]["dog"], 2, "{built}");
     assert!(sandbox.path("tree/val/dog/2.png").is_file());
-    assert_eq!(warnings, "");
+    assert_eq!(warnings, "warning: left out 1 image: 1 in drafts\n");
     let left: Vec<&str> =
         built["left_out"].as_array().unwrap().iter().map(|left| left["path"].as_str().unwrap()).collect();
     assert_eq!(left, ["README.txt", "drafts"]);

@@ -31,6 +31,7 @@ mod grocerystore;
 mod http;
 mod images;
 mod init;
+mod init_layouts;
 mod kept;
 mod key;
 mod kill;

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
+use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use unicode_normalization::UnicodeNormalization;
@@ -80,20 +81,51 @@ pub fn slug(text: &str) -> String {
 }
 
 /// Returns a text as one word of a shell command, for commands that people copy: the shell runs nothing in
-/// it.
+/// it. What would not be seen is in octal, as bash, zsh and POSIX of 2024 read it, so that it is shown and
+/// pasted as it is.
 pub fn shell_word(text: impl Display) -> String {
     let text = text.to_string();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+=,@%:".contains(&byte);
     let is_word = !text.is_empty() && text.bytes().all(is_plain);
+    if text.contains(is_unseen) {
+        return in_octal(text.chars().map(|c| (c.to_string().into_bytes(), is_unseen(c))));
+    }
     if is_word { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// Returns a path as one word of a shell command, as [`shell_word`] does, even if it is not UTF-8.
+pub fn shell_path(path: impl AsRef<Path>) -> String {
+    let path = path.as_ref();
+    match path.to_str() {
+        Some(text) => shell_word(text),
+        None => {
+            let bytes = path.as_os_str().as_encoded_bytes();
+            in_octal(bytes.iter().map(|byte| (vec![*byte], !byte.is_ascii() || byte.is_ascii_control())))
+        }
+    }
+}
+
+/// Quotes characters, with those in octal that are marked so.
+fn in_octal(chars: impl Iterator<Item = (Vec<u8>, bool)>) -> String {
+    let mut word = String::from("$'");
+    for (bytes, is_unseen) in chars {
+        match (&bytes[..], is_unseen) {
+            (bytes, true) => bytes.iter().for_each(|byte| word += &format!("\\{byte:03o}")),
+            ([quote @ (b'\\' | b'\'')], _) => word.extend(['\\', char::from(*quote)]),
+            (bytes, false) => word += &String::from_utf8_lossy(bytes),
+        }
+    }
+    word.push('\'');
+    word
 }
 
 /// Whether a spreadsheet would take a field for a formula that can do something: after white space that the
 /// spreadsheet may trim, the field starts with `=` or `@` (also of full width), or with a sign that more than
-/// a plain word or number follows (`-abc_1` is a file name, and calls nothing). A leading tab or CR is
-/// enough.
+/// plain words or numbers follow (`-abc_1/2 3` is the path of a file, and calls nothing). A leading tab or CR
+/// is enough.
 pub fn is_formula(field: &str) -> bool {
-    let is_plain = |rest: &str| rest.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    let is_plain =
+        |rest: &str| rest.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ' '));
     let trimmed = field.trim_start_matches(|c: char| c.is_whitespace() || is_unseen(c));
     match trimmed.strip_prefix(['+', '-', '＋', '－']) {
         Some(rest) => !is_plain(rest),
@@ -216,6 +248,8 @@ mod tests {
         assert_eq!(shell_word("x;touch ${IFS}`y`$(z)"), "'x;touch ${IFS}`y`$(z)'");
         assert_eq!(shell_word("it's"), r"'it'\''s'");
         assert_eq!(shell_word(""), "''");
+        assert_eq!(shell_path("a b"), "'a b'");
+        assert_eq!(shell_word("a\u{200d}1 it's\n\\$(x)"), r"$'a\342\200\2151 it\'s\012\\$(x)'");
     }
 
     #[test]
@@ -226,7 +260,9 @@ mod tests {
         {
             assert!(is_formula(field), "{field}");
         }
-        for field in ["", "a=b", "-1.5", "+3", "-_xY-7.jpg", "-é", "mail@x", "'=1", " a", "－a"] {
+        for field in
+            ["", "a=b", "-1.5", "+3", "-_xY-7.jpg", "-é", "-1/1", "- x/a 2", "mail@x", "'=1", " a", "－a"]
+        {
             assert!(!is_formula(field), "{field}");
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use isn_format::dataset_ref::{DatasetRef, Name};
 use isn_format::error::Reject;
-use isn_format::text::shell_word;
+use isn_format::text::{is_formula, shell_path, shell_word};
 use isn_registry::recipe_file::RECIPE_TOML;
 use isn_registry::registry::BUNDLED;
 
@@ -37,7 +37,7 @@ pub(super) fn incomplete(root: &Path, recipe: &str) -> String {
     format!(
         "nothing was built. `isn source check {} --recipe {}` lists what is missing: complete the source, and \
          build again",
-        shell_word(root.display()),
+        shell_path(root),
         shell_word(recipe)
     )
 }
@@ -45,16 +45,24 @@ pub(super) fn incomplete(root: &Path, recipe: &str) -> String {
 /// Images cannot be built, and the ledger does not say what to do with them. If the recipe is a registry's,
 /// `exported` is its name.
 pub(super) fn rejects(rejects: &[Reject], ledger: &Path, is_named: bool, exported: Option<&Name>) -> String {
-    let first = rejects.first();
+    let first = rejects.iter().find(|reject| !is_formula(&reject.id));
+    if first.is_none() && !rejects.is_empty() {
+        return "no row of a ledger can name such an image, since a spreadsheet would run its id as a formula: rename \
+                the file or its folder, and `folder` in the recipe with it, or repair the file; then build again"
+            .into();
+    }
     let (id, why) = first.map_or(("ID", "TEXT"), |one| (one.id.as_str(), one.reason.as_str()));
     // In short: the report has the rest.
     let why = why.split(':').next().unwrap_or_default();
-    let add = format!(
-        "isn ledger add {} {} remove --reason broken --evidence {} --reviewer 'YOUR NAME'",
-        shell_word(ledger.display()),
-        shell_word(id),
-        shell_word(why)
+    let (what, whom) = (
+        format!("{} {} remove", shell_path(ledger), shell_word(id)),
+        format!("--reason broken --evidence {} --reviewer 'YOUR NAME'", shell_word(why)),
     );
+    let add = match id.starts_with('-') {
+        false => format!("isn ledger add {what} {whom}"),
+        // It would be an option.
+        true => format!("isn ledger add {whom} -- {what}"),
+    };
     let (add, lead) = match exported {
         Some(name) => (
             format!("isn recipe export {name}\n  {add}\n  isn build {name}/{RECIPE_TOML} --source DIR"),

@@ -1,5 +1,6 @@
 //! `isn init`.
 
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -12,7 +13,7 @@ use crate::cli::render::path_json;
 use crate::cli::run::{Run, Verb};
 use isn_format::dataset_ref::Name;
 use isn_format::error::{Result, count};
-use isn_format::text::shell_word;
+use isn_format::text::shell_path;
 use isn_registry::ops::init::{InitOptions, InitReport, init};
 use isn_registry::recipe_file::RECIPE_TOML;
 
@@ -53,7 +54,7 @@ fn print(output: &Output, report: &InitReport, source: &Path) {
     let recipe = report.out.join(RECIPE_TOML);
     let (name, version) = (&report.name, report.version);
     let next = [
-        format!("isn build {} --source {}", shell_word(recipe.display()), shell_word(source.display())),
+        format!("isn build {} --source {}", shell_path(&recipe), shell_path(source)),
         "isn key new me".into(),
         format!("isn publish {name}-{version}-build --registry {name}-registry --key me"),
     ];
@@ -76,8 +77,11 @@ fn print(output: &Output, report: &InitReport, source: &Path) {
     more(&mut text, report.classes.len());
     writeln!(text, "  images   names = {}, size = {}", report.names, report.size);
     writeln!(text, "  split    policy = {}", report.policy);
-    for left in report.left_out.iter().take(SHOWN) {
-        writeln!(text, "  left out {}: {}", left.path, left.why);
+    let mut left_out: Vec<_> = report.left_out.iter().collect();
+    left_out.sort_by_key(|left| Reverse(left.images));
+    for left in left_out.into_iter().take(SHOWN) {
+        let images = left.images.map(|n| format!(" ({})", count(n as usize, "image"))).unwrap_or_default();
+        writeln!(text, "  left out {}{images}: {}", left.path, left.why);
     }
     more(&mut text, report.left_out.len());
     output.warn(&report.warnings);

@@ -8,12 +8,14 @@ use serde::Serialize;
 
 use crate::files;
 use crate::progress::{Progress, Unit};
+use crate::source::NO_SPLIT;
 use crate::source::whole::{Count, counts};
 use crate::source::{Indexes, LeftOut, Source, Survey};
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Result, count};
 use isn_format::ilsvrc2012;
 use isn_format::recipe::Recipe;
 use isn_format::source_kind::SourceKind;
+use isn_format::source_spec::HERE;
 
 /// The number of bytes of an archive that are read at a time.
 const BUFFER: usize = 1 << 20;
@@ -93,17 +95,40 @@ pub fn check(options: &CheckOptions<'_>, progress: &dyn Progress) -> Result<Sour
         SourceKind::Ilsvrc2012 => archives(options, progress)?,
         SourceKind::ImageFolder => Vec::new(),
     };
+    let perhaps = perhaps_splits(options, &source.left_out);
     Ok(SourceReport {
         kind: recipe.source.kind.as_str(),
         layout: source.layout.to_string(),
         images: source.images.len() as u64,
         counts: counts(recipe, &source),
         archives,
-        problems: problems.into_iter().map(|problem| problem.why).collect(),
+        problems: problems.into_iter().map(|problem| problem.why).chain(perhaps).collect(),
         differing_labels,
         warnings: source.warnings,
         left_out: source.left_out,
     })
+}
+
+/// Names folders beside those of splits that have images of the recipe's classes: a build leaves them out,
+/// and the name of one may be misspelt.
+fn perhaps_splits(options: &CheckOptions<'_>, left_out: &[LeftOut]) -> Vec<String> {
+    let spec = &options.recipe.source;
+    let folders: Vec<&str> =
+        options.recipe.classes.iter().flat_map(|class| spec.folders_of(&class.id)).collect();
+    let perhaps = |left: &&LeftOut| {
+        let place = options.source.join(&left.path);
+        left.why.starts_with(NO_SPLIT)
+            && folders.iter().any(|folder| *folder != HERE && place.join(folder).is_dir())
+    };
+    let line = |left: &LeftOut| {
+        let images = count(left.images? as usize, "image");
+        Some(format!(
+            "{}: has {images} in folders of classes, and is no folder of a split: give it the name of its split, or \
+             move it away",
+            left.path
+        ))
+    };
+    left_out.iter().filter(perhaps).filter_map(line).collect()
 }
 
 /// Compares the archives in the folder with what ImageNet's download page says of them.

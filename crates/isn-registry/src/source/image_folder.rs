@@ -10,6 +10,9 @@ use isn_format::class::{Class, ClassId};
 use isn_format::source_spec::{Ids, SourceSpec, segments};
 use isn_format::split::Split;
 
+/// Why a folder beside those of splits is left out.
+pub(crate) const NO_SPLIT: &str = "not the folder of a split";
+
 pub(super) fn list(listing: &mut Listing<'_>, spec: &SourceSpec, classes: &[Class]) {
     listing.layout = SourceLayout::ImageFolder;
     let entries = listing.entries("");
@@ -33,7 +36,7 @@ pub(super) fn list(listing: &mut Listing<'_>, spec: &SourceSpec, classes: &[Clas
             return listing.problem(why);
         }
         (false, given) => {
-            left_out(listing, &others, &format!("none of the folders {}", joined(&names, "and")));
+            left_out(listing, &others, &format!("{NO_SPLIT} ({})", names.join(", ")));
             for split in Split::ALL.into_iter().filter(|split| !splits.iter().any(|(_, had)| had == split)) {
                 let given = given.iter().flatten().filter(|(of, _)| *of == split);
                 let names: Vec<&str> = given.map(|(_, folder)| folder.as_str()).collect();

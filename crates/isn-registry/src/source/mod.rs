@@ -6,6 +6,7 @@
 mod container;
 mod ilsvrc2012;
 mod image_folder;
+mod listing;
 pub(crate) mod look;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -13,26 +14,26 @@ pub mod tar;
 pub(crate) mod whole;
 
 use std::fmt;
-use std::fs::{self, Metadata};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 
+pub(crate) use self::image_folder::NO_SPLIT;
+pub(crate) use self::listing::{image_stem, is_litter};
 pub use self::tar::Indexes;
 pub(crate) use self::tar::MAX_INDEX;
 
 use serde::{Deserialize, Serialize};
 
+use self::listing::{EXTENSIONS, Entry, Found, Listing, below, modified_ns, shown, stem_before, told};
 use crate::files;
 use isn_format::class::{Class, ClassId};
-use isn_format::error::{Error, Mistake, Result, chain, count};
+use isn_format::error::{Error, Mistake, Result, count};
 use isn_format::shard::MAX_IMAGE_LEN;
 use isn_format::source_kind::SourceKind;
 use isn_format::source_spec::SourceSpec;
 use isn_format::split::Split;
 use isn_format::tree::B3SUMS;
-use isn_pixels::{START, told_format};
 
 /// The layout of a source folder. It is detected, and does not influence what is built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,6 +149,9 @@ pub struct LeftOut {
     /// The class in whose folder it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<ClassId>,
+    /// How many images are in it, if any are: of those that are in large folders, those that were counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<u64>,
 }
 
 /// The open files that hold many images.
@@ -175,7 +179,8 @@ const LABELS_NAMED: usize = 20;
 impl Source {
     /// Lists the images of `classes` below `root`. Symlinks are followed. Names that start with a dot and the
     /// litter of file managers (`Thumbs.db`, …) are skipped; other files that are not named `.jpeg`, `.jpg`
-    /// or `.png` (in any case) are left out with a warning.
+    /// or `.png` (in any case) are left out with a warning, and so are folders that start with a dot and have
+    /// images.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Source`] if `root` is not a folder; [`Error::Mistakes`] with every missing
@@ -302,238 +307,6 @@ fn join(root: &Path, path: &str) -> PathBuf {
     path.split('/')
         .filter(|segment| !segment.is_empty())
         .fold(root.to_path_buf(), |at, segment| at.join(segment))
-}
-
-/// The state while a source is listed.
-struct Listing<'r> {
-    root: &'r Path,
-    /// Where indexes of tar files may be kept.
-    indexes: Option<Indexes>,
-    layout: SourceLayout,
-    images: Vec<SourceImage>,
-    tars: Vec<tar::Archive>,
-    #[cfg(feature = "parquet")]
-    shards: Vec<parquet::Shard>,
-    problems: Vec<Mistake>,
-    differing_labels: Vec<String>,
-    warnings: Vec<String>,
-    left_out: Vec<LeftOut>,
-}
-
-/// Where an image was found.
-struct Found {
-    path: String,
-    len: u64,
-    modified_ns: i128,
-    position: Position,
-}
-
-/// A file or folder, with symlinks followed.
-struct Entry {
-    name: String,
-    is_dir: bool,
-}
-
-impl Entry {
-    /// Returns the name without its extension, if that is one of JPEG or PNG in a source of version 1.
-    fn image_stem(&self) -> Option<&str> {
-        stem_before(&self.name, &EXTENSIONS).filter(|_| !self.is_dir)
-    }
-}
-
-/// The extensions of images, in any case. The sources of version 1 have those of the first list alone.
-const EXTENSIONS: [&str; 3] = ["jpeg", "jpg", "png"];
-const MORE_EXTENSIONS: [&str; 3] = ["jfif", "jpe", "pjpeg"];
-
-/// Returns a file name without its extension, if that is one of JPEG or PNG.
-pub(crate) fn image_stem(name: &str) -> Option<&str> {
-    stem_before(name, &MORE_EXTENSIONS).or_else(|| stem_before(name, &EXTENSIONS))
-}
-
-fn stem_before<'n>(name: &'n str, extensions: &[&str]) -> Option<&'n str> {
-    let (stem, extension) = name.rsplit_once('.')?;
-    let known = extensions.iter().any(|known| extension.eq_ignore_ascii_case(known));
-    (known && !stem.is_empty()).then_some(stem)
-}
-
-/// Returns what a file is that is no image by its name, if that is known.
-pub(crate) fn told(path: &Path) -> Option<&'static str> {
-    let mut start = Vec::new();
-    files::open(path).ok()?.take(START as u64).read_to_end(&mut start).ok()?;
-    told_format(&start)
-}
-
-impl<'r> Listing<'r> {
-    fn new(root: &'r Path, indexes: Option<&Indexes>) -> Self {
-        Listing {
-            root,
-            indexes: indexes.cloned(),
-            layout: SourceLayout::default(),
-            images: Vec::new(),
-            tars: Vec::new(),
-            #[cfg(feature = "parquet")]
-            shards: Vec::new(),
-            problems: Vec::new(),
-            differing_labels: Vec::new(),
-            warnings: Vec::new(),
-            left_out: Vec::new(),
-        }
-    }
-
-    fn problem(&mut self, why: String) {
-        self.problems.push(Mistake { line: None, why });
-    }
-
-    /// Reports an error about one file, with its cause, as one of many problems.
-    fn problem_of(&mut self, error: &Error) {
-        self.problem(chain(error));
-    }
-
-    /// Returns the files and folders in the folder `path`, sorted by the bytes of their names.
-    fn entries(&mut self, path: &str) -> Vec<Entry> {
-        let folder = join(self.root, path);
-        let mut entries = Vec::new();
-        let found: Vec<_> = match fs::read_dir(&folder).and_then(Iterator::collect) {
-            Ok(found) => found,
-            Err(error) => {
-                self.problem(format!("{} cannot be listed: {error}", shown(path)));
-                return entries;
-            }
-        };
-        for entry in found {
-            let name = match entry.file_name().into_string() {
-                Ok(name) => name,
-                Err(name) => {
-                    let name = below(path, &name.to_string_lossy());
-                    self.problem(format!("{name}: the name is not UTF-8: rename it"));
-                    continue;
-                }
-            };
-            if is_litter(&name) {
-                continue;
-            }
-            let kind = entry.file_type().and_then(|kind| match kind.is_symlink() {
-                true => fs::metadata(entry.path()).map(|target| target.file_type()),
-                false => Ok(kind),
-            });
-            match kind {
-                Ok(kind) if kind.is_dir() || kind.is_file() => {
-                    entries.push(Entry { name, is_dir: kind.is_dir() })
-                }
-                Ok(_) => self.problem(format!("{} is neither a file nor a folder", below(path, &name))),
-                Err(error) => self.problem(format!("{} cannot be read: {error}", below(path, &name))),
-            }
-        }
-        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        entries
-    }
-
-    /// Finds the image file `path`. Reports a problem if it cannot be found.
-    fn find(&mut self, path: String) -> Option<Found> {
-        match fs::metadata(join(self.root, &path)) {
-            Ok(file) => Some(Found {
-                path,
-                len: file.len(),
-                modified_ns: modified_ns(&file),
-                position: Position::File,
-            }),
-            Err(error) => {
-                self.problem(format!("{path} cannot be read: {error}"));
-                None
-            }
-        }
-    }
-
-    /// Adds an image. Reports a problem if it is too long for one.
-    fn add_found(&mut self, found: Found, id: String, class: &ClassId, split: Split) {
-        let Found { path, len, modified_ns, position } = found;
-        if len > MAX_IMAGE_LEN {
-            return self.problem(format!("{path} has {len} bytes, and an image has at most {MAX_IMAGE_LEN}"));
-        }
-        self.images.push(SourceImage { id, class: class.clone(), split, path, len, modified_ns, position });
-    }
-
-    /// Leaves out names in the folder `path`, which is one of `class` or of none. Warns about them in one
-    /// line.
-    fn left_out(&mut self, path: &str, class: Option<&ClassId>, names: &[&str], why: &str) {
-        const SHOWN: usize = 3;
-        if names.is_empty() {
-            return;
-        }
-        let mut named: Vec<String> = Vec::new();
-        for name in names {
-            let inner = below(path, name);
-            let told = told(&join(self.root, &inner));
-            if named.len() < SHOWN {
-                named.push(told.map_or_else(|| (*name).into(), |told| format!("{name} ({told})")));
-            }
-            let why = told.unwrap_or(why).into();
-            self.left_out.push(LeftOut { path: inner, why, class: class.cloned() });
-        }
-        let more = if names.len() > SHOWN { ", …" } else { "" };
-        let what = count(names.len(), "name");
-        let names = named.join(", ");
-        self.warnings.push(format!("{}: left out {what}, {why}: {names}{more}", shown(path)));
-    }
-
-    fn finish(mut self, kind: SourceKind) -> Survey {
-        self.images.sort_unstable_by(|a, b| a.id.cmp(&b.id).then_with(|| a.path.cmp(&b.path)));
-        let twins: Vec<String> = self
-            .images
-            .windows(2)
-            .filter(|pair| pair[0].id == pair[1].id)
-            .map(|pair| {
-                format!(
-                    "{} and {} have one source id, {}: rename one",
-                    pair[0].path, pair[1].path, pair[0].id
-                )
-            })
-            .collect();
-        twins.into_iter().for_each(|why| self.problem(why));
-        match kind {
-            SourceKind::Ilsvrc2012 => self.images.sort_by_key(|image| image.split),
-            SourceKind::ImageFolder => self.images.sort_unstable_by(|a, b| a.path.cmp(&b.path)),
-        }
-        let holders = Arc::new(Holders {
-            tars: self.tars,
-            #[cfg(feature = "parquet")]
-            shards: self.shards,
-        });
-        let source = Source {
-            kind,
-            layout: self.layout,
-            root: self.root.to_path_buf(),
-            images: self.images,
-            warnings: self.warnings,
-            left_out: self.left_out,
-            holders,
-        };
-        Survey { source, problems: self.problems, differing_labels: self.differing_labels }
-    }
-}
-
-fn below(path: &str, name: &str) -> String {
-    if path.is_empty() { name.into() } else { format!("{path}/{name}") }
-}
-
-fn shown(path: &str) -> &str {
-    if path.is_empty() { "the source folder" } else { path }
-}
-
-/// Whether a name is of a hidden file, or of what Windows, macOS and network drives put into folders by
-/// themselves.
-pub(crate) fn is_litter(name: &str) -> bool {
-    const LITTER: [&str; 4] = ["thumbs.db", "desktop.ini", "__macosx", "@eadir"];
-    name.starts_with('.') || LITTER.iter().any(|litter| name.eq_ignore_ascii_case(litter))
-}
-
-/// Returns the modification time; 0 if the file system does not record it.
-fn modified_ns(file: &Metadata) -> i128 {
-    match file.modified().map(|time| time.duration_since(UNIX_EPOCH)) {
-        Ok(Ok(after)) => after.as_nanos() as i128,
-        Ok(Err(before)) => -(before.duration().as_nanos() as i128),
-        Err(_) => 0,
-    }
 }
 
 #[cfg(test)]

@@ -183,7 +183,7 @@ fn litter_is_passed_over_and_the_rest_is_left_out_with_a_warning() {
     assert_eq!(
         source.warnings,
         [
-            "train: left out 2 names, not part of ILSVRC2012: birds, n01440764.tar",
+            "train: left out 2 names, not part of ILSVRC2012: birds (1 image), n01440764.tar",
             "train/n01622779: left out 6 names, not part of ILSVRC2012: a.txt, b.txt, c.txt, …",
             "val: left out 1 name, not part of ILSVRC2012: list.txt",
         ]
@@ -225,14 +225,14 @@ fn an_image_folder_has_splits_or_none() {
         ["cat/1.jpg cat/1 cat train", "cat/deep/a.b.jpg cat/deep/a.b cat train", "dog/x.png dog/x dog train",]
     );
     let expected =
-        "the source folder: left out 2 names, not the folder of a class of the recipe: README, cow";
+        "the source folder: left out 2 names, not the folder of a class of the recipe: README, cow (1 image)";
     assert_eq!(source.warnings, [expected]);
     let source =
         image_folder(&["train/cat/1.jpg", "validation/cat/2.jpg", "train/cat/x.gif"], &["cat"]).unwrap();
     assert_eq!(
         source.warnings,
         [
-            "the source folder: left out 1 name, none of the folders train, val and test: validation",
+            "the source folder: left out 1 name, not the folder of a split (train, val, test): validation (1 image)",
             "train/cat: left out 1 name, not a JPEG or PNG by name: x.gif",
         ]
     );
@@ -291,11 +291,11 @@ fn a_recipe_says_which_folders_are_splits_and_classes() {
     assert_eq!(
         source.warnings,
         [
-            "the source folder: left out 1 name, none of the folders Training, valid, more/valid and testing: \
-             train",
-            "more: left out 1 name, none of the folders Training, valid, more/valid and testing: readme",
+            "the source folder: left out 1 name, not the folder of a split (Training, valid, more/valid, testing): \
+             train (1 image)",
+            "more: left out 1 name, not the folder of a split (Training, valid, more/valid, testing): readme",
             "no image is test: there is no folder testing",
-            "Training/Fruit: left out 2 names, not the folder of a class of the recipe: note.txt, other",
+            "Training/Fruit: left out 2 names, not the folder of a class of the recipe: note.txt, other (1 image)",
         ]
     );
     // One class may have several folders, in one split or each in another.

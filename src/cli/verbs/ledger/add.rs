@@ -26,14 +26,14 @@ pub(in crate::cli) struct AddArgs {
     #[arg(value_name = "LEDGER")]
     ledger: PathBuf,
     /// The source id of the image, for example ILSVRC2012_val_00000318: for ImageNet the file name, for an
-    /// imagefolder the path in the source, without the extension
+    /// imagefolder the path in the source, without the extension; after -- if it starts with -
     #[arg(value_name = "ID")]
     source_id: String,
     /// The decision: keep, remove, relabel, unsure or withdraw. With --claim: label, several, none or unclear
     #[arg(value_name = "WHAT")]
     what: String,
     /// The class to relabel to, or the classes of a claim
-    #[arg(value_name = "CLASS")]
+    #[arg(value_name = "CLASS", allow_negative_numbers = true)]
     labels: Vec<ClassId>,
     /// Add a label claim, not a decision
     #[arg(long, requires = "source", conflicts_with_all = ["reason", "reviewer"])]

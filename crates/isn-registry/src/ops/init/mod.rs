@@ -3,6 +3,7 @@
 mod names;
 mod text;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use isn_format::rel_path::RelPath;
 use isn_format::source_kind::SourceKind;
 use isn_format::source_spec::{Ids, Names, SourceSpec};
 use isn_format::split::Split;
+use isn_format::text::is_formula;
 
 /// The name of the ledger beside the recipe.
 const LEDGER: &str = "corrections.csv";
@@ -159,6 +161,15 @@ pub fn init(options: &InitOptions<'_>, progress: &dyn Progress) -> Result<InitRe
     let naming = name_images(&source, division.val.is_some());
     let sizes = measure(&source, progress)?;
     warnings.extend(warn(&classes));
+    warnings.extend(unlisted(&source));
+    let formula = source.images.iter().find(|image| is_formula(&image.id));
+    warnings.extend(formula.map(|image| {
+        format!(
+            "no row of a ledger can have an id such as {}, which a spreadsheet would run as a formula: rename the \
+             folder, so that `isn ledger add` can name its images",
+            image.id
+        )
+    }));
     let recipe = text::Text {
         folder: &folder,
         name: &name,
@@ -289,6 +300,19 @@ fn measure(source: &Source, progress: &dyn Progress) -> Result<Sizes> {
     Ok(Sizes { read: shortest.len(), range, size, has_turned })
 }
 
+/// Says how many images are in what is left out.
+fn unlisted(source: &Source) -> Option<String> {
+    const SHOWN: usize = 3;
+    let mut with_images: Vec<(u64, &str)> =
+        source.left_out.iter().filter_map(|left| Some((left.images?, left.path.as_str()))).collect();
+    with_images.sort_by_key(|(images, _)| Reverse(*images));
+    let all: u64 = with_images.iter().map(|(images, _)| images).sum();
+    let mut named: Vec<String> =
+        with_images.iter().take(SHOWN).map(|(images, path)| format!("{images} in {path}")).collect();
+    named.extend((with_images.len() > SHOWN).then(|| "…".into()));
+    (all > 0).then(|| format!("left out {}: {}", count(all as usize, "image"), named.join(", ")))
+}
+
 fn warn(found: &[ClassFound]) -> Vec<String> {
     let mut warnings = Vec::new();
     let as_class = |one: &ClassFound| Class { id: one.id.clone(), label: one.label.clone(), group: None };
@@ -322,6 +346,22 @@ fn warn(found: &[ClassFound]) -> Vec<String> {
                  images of one into a folder {}",
                 other.folder, class.folder, other.folder
             ));
+        }
+    }
+    let mut beside: BTreeMap<String, &ClassFound> = BTreeMap::new();
+    for class in found {
+        let last = class.folder.rsplit('/').next().unwrap_or_default().to_lowercase();
+        let shares = |other: &&ClassFound| {
+            other.folder.to_lowercase() != class.folder.to_lowercase()
+                && other.images.keys().any(|split| class.images.contains_key(split))
+        };
+        if let Some(other) = beside.insert(last, class).filter(shares) {
+            warnings.push(format!(
+                "{} and {} have one name, and are two classes, {} and {}: if folders of one name are one class, \
+                 give it a list of them, `folder = […]`; if those above are splits, give them their names",
+                other.folder, class.folder, other.label, class.label
+            ));
+            break;
         }
     }
     let few: Vec<&str> =

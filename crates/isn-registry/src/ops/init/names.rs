@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::source::look::is_plain;
 use isn_format::class::{Class, ClassId, MAX_CLASS_ID_LEN, check_label};
 use isn_format::dataset_ref::Name;
 use isn_format::error::{Error, Result};
@@ -32,7 +33,7 @@ pub(super) fn classes(folders: &[String], dataset: &Name) -> Result<Vec<Class>> 
         *firsts.entry(id_of(&last(folder)).to_ascii_lowercase()).or_default() += 1;
     }
     let mut taken = BTreeSet::new();
-    let mut classes = Vec::with_capacity(folders.len());
+    let mut classes: Vec<Class> = Vec::with_capacity(folders.len());
     for folder in folders {
         let first = id_of(&last(folder));
         // Folders of one name in several others are told apart by those.
@@ -53,8 +54,19 @@ pub(super) fn classes(folders: &[String], dataset: &Name) -> Result<Vec<Class>> 
         let id = proposals.find(|id| taken.insert(id.to_ascii_lowercase())).unwrap_or_default();
         let id: ClassId = id.parse().map_err(|e| Error::Internal(format!("a class of {folder}: {e}")))?;
         let label = if folder == HERE { dataset.to_string() } else { label_of(&last(folder), &id) };
-        let group = folder.rsplit_once('/').map(|(above, _)| label_of(&last(above), &id));
+        let above = folder.rsplit_once('/').map(|(above, _)| last(above)).filter(|above| !is_plain(above));
+        let group = above.map(|above| label_of(&above, &id));
         classes.push(Class { id, label, group });
+    }
+    // Of two classes of one label nobody could tell which is which.
+    let of_whole: fn(&str, &ClassId) -> String = |folder, _| words(&folder.replace('/', " "));
+    for label in [of_whole, |_, id| id.to_string()] {
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        classes.iter().for_each(|class| *counts.entry(class.label.clone()).or_default() += 1);
+        for (class, folder) in classes.iter_mut().zip(folders).filter(|(class, _)| counts[&class.label] > 1) {
+            let label = label(folder, &class.id);
+            class.label = if check_label(&label).is_ok() { label } else { class.id.to_string() };
+        }
     }
     Ok(classes)
 }
@@ -87,10 +99,15 @@ fn label_of(name: &str, id: &ClassId) -> String {
         Some((digits, words)) if digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_digit()) => words,
         _ => &name,
     };
-    let words: Vec<&str> =
-        words.split(|c: char| c == '_' || c.is_whitespace()).filter(|w| !w.is_empty()).collect();
-    let label = words.join(" ");
+    let label = self::words(words);
     if check_label(&label).is_ok() { label } else { id.to_string() }
+}
+
+/// The words of a name, with a blank between them.
+fn words(name: &str) -> String {
+    let name = nfc(name);
+    let words = name.split(|c: char| c == '_' || c.is_whitespace()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Whether the ids are numbers whose order by bytes, which is that of the indexes, is not that of the
@@ -127,9 +144,14 @@ mod tests {
             proposed(&["Apple", "apple", "犬", "猫"]),
             ["Apple: Apple", "apple-2: apple", "class-1: 犬", "class-2: 猫"]
         );
-        assert_eq!(proposed(&["a/red", "b/red", "b/x"]), ["a-red: red", "b-red: red", "x: x"]);
+        assert_eq!(proposed(&["a/red", "b/red", "b/x"]), ["a-red: a red", "b-red: b red", "x: x"]);
         assert_eq!(proposed(&["con", "x/Test"]), ["class-con: con", "class-Test: Test"]);
         assert_eq!(proposed(&["."]), ["all: photos"]);
+        assert_eq!(
+            proposed(&["n01440764-owl", "n01440765-owl", "owl"]),
+            ["n01440764-owl: n01440764-owl", "n01440765-owl: n01440765-owl", "owl: owl"]
+        );
+        assert_eq!(proposed(&["a_b", "a b", "a/b"]), ["a_b: a_b", "a-b: a-b", "b: b"]);
         assert_eq!(proposed(&[&"é".repeat(200), &"e".repeat(200)]).len(), 2);
         assert_eq!(proposed(&["__", "-"]), ["__: __", "-: -"]);
     }

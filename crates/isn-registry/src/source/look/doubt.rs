@@ -1,0 +1,336 @@
+//! What isn does not guess: folders that may be splits or classes, so that no test image becomes a train
+//! image without a word. Each says what was understood, and what to do.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use super::and;
+use super::folder::Folder;
+use super::names::{Named, is_bare, named, rest};
+use crate::source::join;
+use isn_format::error::count;
+use isn_format::split::Split;
+use isn_format::text::shell_path;
+
+/// Returns the folders in the source that are splits, unless all of them may as well be classes.
+///
+/// # Errors
+/// What a person has to say.
+pub(super) fn splits<'t>(
+    tree: &'t Folder,
+    notes: &mut Vec<String>,
+) -> Result<Vec<(Split, &'t Folder)>, String> {
+    let (named, others) = tree.parted();
+    let has = |wanted: &[Split]| named.iter().any(|(_, split, _)| wanted.contains(split));
+    let others: Vec<&str> = others.iter().map(|folder| folder.name()).collect();
+    let names: Vec<&str> = named.iter().map(|(_, _, folder)| folder.name()).collect();
+    let mut splits: Vec<(Split, &Folder)> =
+        named.iter().map(|(_, split, folder)| (*split, folder.unwrapped(*split))).collect();
+    splits.sort_by(|(a, one), (b, other)| a.cmp(b).then_with(|| one.path.cmp(&other.path)));
+    match named[..] {
+        [] => {
+            if let Some(name) = tree.reserved() {
+                return Err(format!(
+                    "has {name}/ beside {}, and {name} is the name of a split, in which a build would look for all \
+                     classes, but it has no JPEG or PNG: move it away, or rename it",
+                    and(&slashed(&others))
+                ));
+            }
+            check_parts(tree)?;
+        }
+        _ if others.is_empty() => {}
+        _ if has(&[Split::Train]) && has(&[Split::Val, Split::Test]) => {
+            if splits.iter().all(|(_, split)| split.is_unsorted()) {
+                return Err(format!(
+                    "is understood by half: {} are splits by their names, and have no folders of classes, but {} \
+                     beside them {} images, too. If these are splits of one class, move {} away; if all are \
+                     classes, rename {}",
+                    and(&slashed(&names)),
+                    and(&slashed(&others)),
+                    if others.len() == 1 { "has" } else { "have" },
+                    and(&slashed(&others)),
+                    and(&slashed(&names)),
+                ));
+            }
+        }
+        // A recipe names no class's folder as a split.
+        [(Named::Either(split), _, folder)] if folder.is_unsorted() && !is_reserved(folder.name()) => {
+            notes.push(taken_for_class(folder, split, &others));
+            splits.clear();
+        }
+        _ => {
+            let (is, it) = match names.len() {
+                1 => ("is the name of a split", "it"),
+                _ => ("are names of splits", "them"),
+            };
+            return Err(format!(
+                "has the folder{} {names} beside {}, and {names} {is}: rename {it} if {}; if {}, move the images \
+                 that are beside {it} into train/ or val/, or away",
+                if named.len() == 1 { "" } else { "s" },
+                and(&others),
+                if named.len() == 1 { "it is a class" } else { "they are classes" },
+                if named.len() == 1 { "it is a split" } else { "they are splits" },
+                names = and(&names),
+            ));
+        }
+    }
+    Ok(splits)
+}
+
+/// Refuses splits below the places of splits or classes, and other folders there that are no classes.
+///
+/// # Errors
+/// What a person has to do.
+pub(super) fn check(
+    root: &Path,
+    tree: &Folder,
+    places: &[&Folder],
+    notes: &mut Vec<String>,
+) -> Result<(), String> {
+    let mut holders = Vec::new();
+    for place in places {
+        // What is in the source itself has been judged.
+        let below = if place.path.is_empty() { place.with_images() } else { vec![*place] };
+        for folder in below {
+            folder.holders(&mut holders, notes)?;
+        }
+    }
+    let command = |folder: &Folder| format!("`isn init {}`", shell_path(join(root, &folder.path)));
+    let is_place = |holder: &Folder| places.len() > 1 && places.iter().any(|place| place.path == holder.path);
+    match &holders[..] {
+        [] => {}
+        [(holder, splits)] if places.len() == 1 && is_whole(splits, tree) => {
+            let beside = match tree.total() - holder.total() {
+                0 => String::new(),
+                n => format!(", and {} beside them", count(n, "image")),
+            };
+            let without = if beside.is_empty() { "" } else { ", without what is beside it" };
+            return Err(format!(
+                "has its splits in {}/{beside}: name that folder, {}{without}",
+                holder.path,
+                command(holder)
+            ));
+        }
+        all if all.iter().all(|(holder, _)| is_place(holder)) => {
+            let paths: Vec<&str> =
+                all.iter().flat_map(|(_, splits)| splits.iter().map(|split| split.path.as_str())).collect();
+            return Err(format!(
+                "has {} in folders of splits, at the place of classes, and with the names of splits: rename what is a \
+                 class, and move what is a split out of the other",
+                and(&slashed(&paths))
+            ));
+        }
+        [(holder, splits)] => return Err(inside(holder, splits)),
+        all => {
+            let (first, splits) = &all[0];
+            let folders: Vec<&str> = all.iter().map(|(holder, _)| holder.path.as_str()).collect();
+            let inner = splits[0].name();
+            return Err(format!(
+                "is understood by half: {} have folders named as splits, such as {}/, so they are no classes that \
+                 isn can read. If each is a dataset of its own, name one of them: {}. If they are classes, the \
+                 splits must be above them: move {}/ to {inner}/{}/, and so on",
+                and(&slashed(&folders)),
+                splits[0].path,
+                command(first),
+                splits[0].path,
+                first.name(),
+            ));
+        }
+    }
+    for place in places.iter().filter(|place| !place.is_unsorted()) {
+        if let Some((bare, others)) = place.bare() {
+            let others: Vec<String> = others.iter().map(|folder| format!("{}/", folder.path)).collect();
+            let others: Vec<&str> = others.iter().map(String::as_str).collect();
+            let name = match bare.path.contains('/') {
+                false => format!("name it: {}, or ", command(bare)),
+                true => String::new(),
+            };
+            return Err(format!(
+                "is understood by half: {}/ is the name of no class, and {} beside it {} images, too. If only the \
+                 first has the pictures, {name}move the rest away; if they are classes, rename them",
+                bare.path,
+                and(&others),
+                if others.len() == 1 { "has" } else { "have" },
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Says that images are in no folder of a class, where something else may say their classes.
+pub(super) fn unsorted(tree: &Folder, places: &[&Folder]) -> Option<String> {
+    let images = count(tree.total(), "image");
+    let all = || std::iter::once(tree).chain(places.iter().copied());
+    if let Some(list) = all().find_map(Folder::list) {
+        return Some(format!(
+            "is understood by half: its {images} are in no folder of a class, and {list} may say their classes, \
+             which isn does not read. Sort the images into a folder for each class; or, if they are one class, move \
+             {list} away"
+        ));
+    }
+    let words = places.iter().find_map(|place| place.words())?;
+    Some(format!(
+        "is understood by half: its {images} are in no folder of a class, and the names of the files may say their \
+         classes ({}), which isn does not read. Sort the images into a folder for each class; or, if they are one \
+         class, into one folder",
+        words.iter().take(3).copied().collect::<Vec<_>>().join(", ")
+            + if words.len() > 3 { ", …" } else { "" }
+    ))
+}
+
+/// Says that most images of a split or a source are in no folder of a class, if they are.
+pub(super) fn strays(place: &Folder) -> Option<String> {
+    let sorted = place.total() - place.images;
+    let folders: Vec<&str> = place.with_images().iter().map(|folder| folder.path.as_str()).collect();
+    (place.images > sorted).then(|| {
+        format!(
+            "is understood by half: {} of {} are in no folder of a class, and {} in {}. Sort them into a folder for \
+             each class; or move {} away, if they are one class",
+            place.images,
+            count(place.total(), "image"),
+            if sorted == 1 { "1 is".into() } else { format!("{sorted} are") },
+            and(&slashed(&folders)),
+            and(&slashed(&folders)),
+        )
+    })
+}
+
+/// Says that a split has its images in no folder of a class, while others do.
+pub(super) fn half(unsorted: &Folder, sorted: &[&Folder]) -> String {
+    let folders: Vec<&str> = sorted.iter().map(|place| place.path.as_str()).collect();
+    let classes = sorted.iter().map(|place| place.with_images().len()).max().unwrap_or_default();
+    let list = unsorted.list().map_or_else(String::new, |list| format!(" (perhaps {list} says it)"));
+    format!(
+        "is understood by half: {} has {classes} folders of classes, but the {} of {}/ are in no such folder{list}. \
+         Sort them into folders with the names of those, or move {}/ away. If this is ImageNet, `isn recipe export \
+         imagebirds` writes a recipe to begin with",
+        and(&slashed(&folders)),
+        count(unsorted.total(), "image"),
+        unsorted.path,
+        unsorted.path,
+    )
+}
+
+impl Folder {
+    /// Collects the folders at and below this one that have folders named as splits, with these. A lone
+    /// folder that may as well be a class is one.
+    fn holders<'t>(
+        &'t self,
+        found: &mut Vec<(&'t Folder, Vec<&'t Folder>)>,
+        notes: &mut Vec<String>,
+    ) -> Result<(), String> {
+        let (splits, others) = self.parted();
+        match splits[..] {
+            [] => check_parts(self)?,
+            [(Named::Either(split), _, folder)]
+                if folder.is_unsorted() && self.images == 0 && !others.is_empty() =>
+            {
+                let others: Vec<&str> = others.iter().map(|folder| folder.name()).collect();
+                notes.push(taken_for_class(folder, split, &others));
+            }
+            _ => {
+                found.push((self, splits.into_iter().map(|(_, _, folder)| folder).collect()));
+                return Ok(());
+            }
+        }
+        others.into_iter().try_for_each(|folder| folder.holders(found, notes))
+    }
+
+    /// A folder at the place of a class whose name is that of no class, and what is beside it.
+    fn bare(&self) -> Option<(&Folder, Vec<&Folder>)> {
+        let folders = self.with_images();
+        if let (Some(bare), true) = (folders.iter().find(|folder| is_bare(folder.name())), folders.len() > 1)
+        {
+            return Some((bare, folders.iter().filter(|other| other.path != bare.path).copied().collect()));
+        }
+        folders.into_iter().filter(|folder| folder.images == 0).find_map(Folder::bare)
+    }
+}
+
+/// Refuses folders such as `cats_train` and `cats_test`.
+fn check_parts(folder: &Folder) -> Result<(), String> {
+    let all = folder.with_images();
+    let parts: Vec<(Split, &str)> = all
+        .iter()
+        .filter_map(|folder| match named(folder.name())? {
+            Named::Part(split) => Some((split, folder.path.as_str())),
+            _ => None,
+        })
+        .collect();
+    // `cat_test` beside `cat`.
+    let is_beside = |path: &str| {
+        let rest = rest(path.rsplit('/').next().unwrap_or_default());
+        all.iter().any(|other| named(other.name()).is_none() && self::rest(other.name()) == rest)
+    };
+    let is_several = parts.iter().map(|(split, _)| split).collect::<BTreeSet<_>>().len() > 1;
+    if !is_several && !parts.iter().any(|(_, path)| is_beside(path)) {
+        return Ok(());
+    }
+    let (split, first) = parts[0];
+    let names: Vec<&str> = parts.iter().map(|(_, path)| *path).collect();
+    Err(format!(
+        "has folders whose names have those of splits, {}: isn reads a folder for each split, and in it one for each \
+         class. If they are splits, move {first}/ to {split}/CLASS/, and so on; if they are classes, rename them",
+        and(&names)
+    ))
+}
+
+/// Whether the splits of one folder are those of the whole source.
+fn is_whole(splits: &[&Folder], tree: &Folder) -> bool {
+    let kinds: BTreeSet<_> = splits.iter().filter_map(|folder| named(folder.name())?.whole()).collect();
+    kinds.len() > 1 || splits.iter().map(|split| split.total()).sum::<usize>() == tree.total()
+}
+
+fn inside(holder: &Folder, splits: &[&Folder]) -> String {
+    let names: Vec<&str> = splits.iter().map(|split| split.path.as_str()).collect();
+    let (first, inner) = (splits[0], splits[0].name());
+    format!(
+        "has the folder{} {} in {}/, where isn looks for classes, and {inner} is the name of a split. If it is one, \
+         move {}/ to {inner}/{}/, above its class; if not, rename it",
+        if names.len() == 1 { "" } else { "s" },
+        and(&names),
+        holder.path,
+        first.path,
+        holder.name(),
+    )
+}
+
+fn taken_for_class(folder: &Folder, split: Split, others: &[&str]) -> String {
+    format!(
+        "{} is taken for a class, as {} beside it: if it is a split ({split}), move {} into another one, or away",
+        folder.path,
+        and(others),
+        and(others)
+    )
+}
+
+/// Says that the source is one split, and what is beside it another.
+pub(super) fn is_one_of_several(root: &Path) -> Option<String> {
+    let root = fs::canonicalize(root).ok()?;
+    let (above, own) = (root.parent()?, named(root.file_name()?.to_str()?)?.whole()?);
+    let mut beside: Vec<String> = fs::read_dir(above)
+        .ok()?
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| named(name).and_then(Named::whole).is_some_and(|split| split != own))
+        .collect();
+    beside.sort();
+    (!beside.is_empty()).then(|| {
+        format!(
+            "the folder is that of one split ({own}), beside {}: `isn init {}` takes all",
+            and(&slashed(&beside)),
+            shell_path(above)
+        )
+    })
+}
+
+/// Whether a folder has the name of a split itself.
+pub(super) fn is_reserved(name: &str) -> bool {
+    name.to_ascii_lowercase().parse::<Split>().is_ok()
+}
+
+fn slashed<T: AsRef<str>>(names: &[T]) -> Vec<String> {
+    names.iter().map(|name| format!("{}/", name.as_ref())).collect()
+}
