@@ -3,11 +3,11 @@
 //! never finds a version that is not whole. A run that was interrupted resumes.
 
 mod images;
+mod log;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
 
 use images::Accounts;
-use tokio::runtime::Runtime;
 
 use crate::client::Client;
 use crate::files;
@@ -16,14 +16,14 @@ use crate::registry::append::place_of;
 use crate::registry::log::LogView;
 use crate::registry::publish::{RegistryWriter, check_free, read_about};
 use crate::registry::store::Store;
-use crate::registry::{About, Registry, Snapshot, attestations, folder_of, layout};
+use crate::registry::{About, Registry, Snapshot, folder_of, layout};
 use crate::steps::objects::packs_of;
 use crate::transport::runtime;
 use crate::trust::Known;
 use isn_format::dataset_ref::{DatasetRef, Name, Version, VersionId};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Result};
-use isn_format::log::{Hash, LogKey, Released, SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
+use isn_format::log::{LogKey, Released, SignedCheckpoint, leaf_hash};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
 use isn_format::statement::ReleaseStatement;
@@ -451,101 +451,5 @@ impl Mirror<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Copies the log from entry `from` on, then `registry.json`, and the checkpoint last.
-    fn copy_log(&self, from: u64) -> Result<()> {
-        self.copy_entries(&runtime()?, &self.view, from, &mut |_, _| Ok(()))?;
-        self.put_file(layout::REGISTRY_JSON, &self.about)?;
-        self.put_checkpoint(&self.view)
-    }
-
-    /// Copies the attestation log, if the source has one, and the file of each version in it. Returns the
-    /// number of its entries.
-    fn copy_attestations(&self, client: &Client) -> Result<u64> {
-        let runtime = runtime()?;
-        let Some(view) = runtime.block_on(client.attestations(&self.source, &self.view))? else {
-            if self.source.attests() {
-                let why = "has no attestation log, and its registry.json says that it has one";
-                return Err(Error::trust(format!("registry {}", self.source.name()), why));
-            }
-            return Ok(0);
-        };
-        if let Some(behind) = &view.behind {
-            return Err(Error::trust(format!("registry {}", self.source.name()), behind));
-        }
-        let history = view.replica.history();
-        runtime.block_on(self.source.audit_log(history.anchor(), &signed(&view)?))?;
-        // The file of each version is made from the entries: nobody has signed the source's.
-        let mut versions: HashMap<u64, VersionId> = HashMap::new();
-        for id in history.built_versions() {
-            versions.extend(history.built(&id).map(|(_, built)| (built.index, id.clone())));
-        }
-        let mut listed: BTreeMap<VersionId, Vec<u8>> = BTreeMap::new();
-        self.copy_entries(&runtime, &view, 0, &mut |index, entry| {
-            let Some(id) = versions.get(&index) else { return Ok(()) };
-            let bytes = listed.entry(id.clone()).or_default();
-            attestations::push_built(bytes, entry).map(drop)
-        })?;
-        for (id, bytes) in listed {
-            self.put_file(&layout::built(&id), &bytes)?;
-        }
-        self.put_checkpoint(&view).map(|()| view.replica.size())
-    }
-
-    /// Copies the bundles and tiles of a log from entry `from` on, and calls `each` with every entry of these
-    /// bundles. The source's connections must be of `runtime` or of none: those of another one that is alive
-    /// would never make progress.
-    fn copy_entries(
-        &self,
-        runtime: &Runtime,
-        view: &LogView,
-        from: u64,
-        each: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
-    ) -> Result<()> {
-        let (replica, size) = (&view.replica, view.replica.size());
-        let log = layout::Log::of(replica.history().anchor());
-        for index in (from / TILE_WIDTH)..size.div_ceil(TILE_WIDTH) {
-            let width = TILE_WIDTH.min(size - index * TILE_WIDTH);
-            let bytes = runtime.block_on(self.source.exact_bundle(log, index, width))?;
-            let entries = bundle::read_whole(&bytes).map_err(Error::Internal)?;
-            let leaves: Vec<Hash> = entries.iter().map(|entry| leaf_hash(entry)).collect();
-            // The log was audited before, but may have changed since.
-            if leaves
-                .iter()
-                .zip(index * TILE_WIDTH..)
-                .any(|(leaf, at)| replica.tree().leaf(at) != Some(*leaf))
-            {
-                let what = self.source.place(&log.entries(index, width));
-                return Err(Error::trust(what, "was changed while it was copied"));
-            }
-            for (at, entry) in (index * TILE_WIDTH..).zip(entries) {
-                each(at, entry)?;
-            }
-            self.put_file(&log.entries(index, width), &bytes)?;
-        }
-        for (tile, bytes) in replica.tree().tiles_since(from)? {
-            self.put_file(&log.tile(tile.level, tile.index, tile.width), &bytes)?;
-        }
-        Ok(())
-    }
-
-    fn put_checkpoint(&self, view: &LogView) -> Result<()> {
-        let path = layout::Log::of(view.replica.history().anchor()).checkpoint();
-        self.store().update(&path, &mut |there| {
-            if let Some(bytes) = there {
-                let there = SignedCheckpoint::parse(&self.store().locate(&path), bytes.to_vec())?;
-                // Another writer may have changed the mirror meanwhile.
-                check_older(self.store(), view, &there)?;
-            }
-            Ok((there != Some(view.note.as_slice())).then(|| view.note.clone()))
-        })
-    }
-
-    fn put_file(&self, path: &str, bytes: &[u8]) -> Result<()> {
-        if self.store().read(path)?.as_deref() == Some(bytes) {
-            return Ok(());
-        }
-        self.store().replace(path, bytes)
     }
 }
