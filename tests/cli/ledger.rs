@@ -1,6 +1,9 @@
+use std::io::Write as _;
+use std::process::Stdio;
+
 use serde_json::json;
 
-use crate::sandbox::{Sandbox, real_data};
+use crate::sandbox::{Sandbox, ended, real_data};
 
 const CLASSES: [&str; 3] = ["ant", "bee", "cat"];
 
@@ -282,4 +285,27 @@ fn a_path_is_no_id_of_imagenet() {
     sandbox.isn(&[&["ledger", "add", "corrections.csv", id], &decision[..]].concat()).ok();
     let why = format!("{id}: no such image in the source: an id is the file name without its extension");
     sandbox.isn(&["ledger", "check", "recipe.toml"]).fails(8, &why);
+}
+
+#[test]
+fn many_ids_come_from_stdin_all_or_none() {
+    let sandbox = Sandbox::new();
+    let add = |ids: &str| {
+        let args = ["ledger", "add", "l.csv", "-", "remove", "--reason", "broken", "--reviewer", "Ada"];
+        let mut command = sandbox.command(&[&args[..], &["--json"]].concat());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(ids.as_bytes()).unwrap();
+        ended(child)
+    };
+    let json = add("cat/1\n\n  dog/2 \r\n").ok().json();
+    let ids: Vec<&str> =
+        json["rows"].as_array().unwrap().iter().map(|row| row["source_id"].as_str().unwrap()).collect();
+    assert_eq!((ids, &json["new"]), (vec!["cat/1", "dog/2"], &true.into()));
+    let before = sandbox.read("l.csv");
+    assert_eq!(String::from_utf8(before.clone()).unwrap().lines().count(), 3);
+    add("cat/3\n=cmd|x\n").fails(1, "=cmd|x");
+    add("\n").fails(1, "has no source id");
+    assert_eq!(sandbox.read("l.csv"), before);
+    assert!(add("cat/4\n").ok().json().get("rows").is_none());
 }

@@ -1,6 +1,5 @@
 //! [`Identity`]: what a version is, in the words of its authors, and what to name it by.
 
-use crate::registry::Head;
 use isn_format::dataset_ref::{Name, Version};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
@@ -32,23 +31,6 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The identity of a version with this manifest.
-    pub fn of(head: &Head) -> Self {
-        let manifest = head.manifest.clone();
-        Identity {
-            pin: head.pin(),
-            name: manifest.name,
-            version: manifest.version,
-            dataset: manifest.dataset,
-            title: manifest.title,
-            description: manifest.description,
-            licence: manifest.licence,
-            authors: manifest.authors,
-            citation: manifest.citation,
-            images: manifest.images,
-        }
-    }
-
     /// The identity of a tree with this `ISN.json`, which was read from `what`, and as many images.
     ///
     /// # Errors

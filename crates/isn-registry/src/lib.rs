@@ -6,7 +6,7 @@
 //! | steps | [`steps`] | steps that several verbs share |
 //! | a user's side | [`client`], [`settings`] | which registries to look in and whom to believe; what the environment and the user's files say |
 //! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`keyring`], [`recipe_file`], [`ledger_file`], `tree_file`, [`lock_file`], [`demo`], [`dataset`] | where versions, fetched objects, trusted keys, remembered logs, own keys, recipes, ledgers, trees, lock files, drawn images and images read in place are kept |
-//! | things | [`source`], [`plan`], [`audit`], [`export`], [`sheet`] | one noun each |
+//! | things | [`source`], [`plan`], [`audit`], [`export`], [`sheet`], [`identity`] | one noun each |
 //! | words | [`files`], [`html`], [`parallel`], [`progress`], [`url`] | the vocabulary of all the rest |
 //!
 //! A version in a registry, here a folder, is opened by its pin, which needs no trusted key:
@@ -55,6 +55,7 @@ pub mod demo;
 pub mod export;
 pub mod files;
 pub mod html;
+pub mod identity;
 pub mod keyring;
 pub mod known_logs;
 pub mod ledger_file;

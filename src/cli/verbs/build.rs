@@ -13,6 +13,7 @@ use crate::cli::render::{images, path_json, size};
 use crate::cli::run::{Run, Verb};
 use isn_format::dataset_ref::VersionId;
 use isn_format::error::{Result, count};
+use isn_format::text::shell_path;
 use isn_registry::ops::build::{BuildOptions, BuildReport, Inputs, build};
 
 /// Arguments of `isn build`.
@@ -57,6 +58,12 @@ impl Verb for BuildArgs {
     }
 }
 
+/// What can be done with a build: use it, or let others use it.
+fn next_steps(out: &Path) -> [String; 2] {
+    let build = shell_path(Path::new(".").join(out));
+    [format!("isn pull {build}"), format!("isn publish {build} --registry REGISTRY --key KEY")]
+}
+
 fn print(output: &Output, report: &BuildReport, out: &Path, is_new: bool) {
     let mut text = Page::default();
     let verb = if is_new { "built" } else { "already built" };
@@ -69,10 +76,10 @@ fn print(output: &Output, report: &BuildReport, out: &Path, is_new: bool) {
         let total: u64 = classes.values().sum();
         writeln!(
             text,
-            "  {:<7}  {}, {range} a class, {} classes",
+            "  {:<7}  {}, {range} a class, {}",
             split.as_str(),
             count(total as usize, "image"),
-            classes.len()
+            if classes.len() == 1 { "1 class".into() } else { format!("{} classes", classes.len()) }
         );
     }
     let changed =
@@ -82,7 +89,13 @@ fn print(output: &Output, report: &BuildReport, out: &Path, is_new: bool) {
     }
     output.warn(&report.warnings);
     writeln!(text, "  pin      {}", report.pin);
+    let next = next_steps(out);
+    writeln!(text, "next:");
+    for command in &next {
+        writeln!(text, "  {command}");
+    }
     let mut object = json!(report);
+    object["next"] = json!(next);
     object["path"] = path_json(out);
     output.print_done(&text, object);
 }

@@ -4,7 +4,6 @@
 //! position that another relies on.
 
 mod batch;
-mod identity;
 mod places;
 
 use std::collections::HashMap;
@@ -12,10 +11,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 pub use batch::Batch;
-pub use identity::Identity;
 pub use places::Places;
 
 use self::places::Bytes;
+use crate::identity::Identity;
 use isn_format::class::Class;
 use isn_format::description::Description;
 use isn_format::digest::Digest;

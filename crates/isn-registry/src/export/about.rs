@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Format;
-use crate::dataset::Identity;
+use crate::identity::Identity;
 use isn_format::class::Class;
 use isn_format::split::Split;
 use isn_format::tree::Selection;

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::recipe;
 use crate::client::Client;
 use crate::client::version_at::{Local, VersionAt};
-use crate::dataset::Identity;
+use crate::identity::Identity;
 use crate::registry::BUNDLED;
 use crate::steps::unsigned;
 use crate::transport;
@@ -56,7 +56,7 @@ pub fn cite(client: &Client, version: &VersionAt, format: CitationFormat) -> Res
         (version, None) => runtime.block_on(version.describe(client))?.1,
     };
     let head = snapshot.head;
-    let (it, unsigned) = (Identity::of(&head), head.unsigned());
+    let (it, unsigned) = (head.identity(), head.unsigned());
     let warnings = head.warnings.into_iter().chain(unsigned::notice(unsigned)).collect();
     Ok(Citation { text: citation(&it, format), pin: it.pin, warnings, unsigned })
 }

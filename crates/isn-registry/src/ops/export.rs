@@ -8,9 +8,10 @@ use super::pull::seeds::Reuse;
 use super::pull::{PullOptions, Unreleased, pull};
 use crate::client::Client;
 use crate::client::version_at::VersionAt;
-use crate::dataset::{Batch, Dataset, Identity, Verify};
+use crate::dataset::{Batch, Dataset, Verify};
 use crate::export::{About, Format, Image, Shard, Writer, writer};
 use crate::files::{self, Workplace};
+use crate::identity::Identity;
 use crate::parallel::in_order;
 use crate::progress::{Progress, Unit};
 use crate::steps::unsigned;
@@ -164,7 +165,7 @@ fn tree(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progress) -
     let head = report.snapshot.head;
     let unsigned = head.unsigned();
     Ok(ExportReport {
-        identity: Identity::of(&head),
+        identity: head.identity(),
         warnings: head.warnings.into_iter().chain(unsigned::notice(unsigned)).collect(),
         unsigned,
         images: report.images,

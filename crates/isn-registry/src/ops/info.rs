@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::client::Client;
 use crate::client::version_at::{Local, VersionAt, describe_build};
-use crate::dataset::Identity;
+use crate::identity::Identity;
 use crate::registry::{Outcome, Snapshot};
 use crate::transport;
 use crate::tree_file::read_lists;

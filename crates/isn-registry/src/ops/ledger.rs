@@ -26,15 +26,17 @@ pub fn open(path: &Path) -> Result<Ledger> {
     Ledger::parse(&path.display().to_string(), &files::read_input(path, MAX_LEN)?)
 }
 
-/// Appends one row to a ledger's file, which is created if there is none.
+/// Appends rows to a ledger's file, all or none; it is created if there is none.
 ///
 /// # Errors
-/// [`Error::Mistakes`] if the row could not be read back; [`Error::Io`] if the file cannot be written.
-pub fn add(path: &Path, row: &Row) -> Result<()> {
+/// [`Error::Mistakes`] if a row could not be read back; [`Error::Io`] if the file cannot be written.
+pub fn add(path: &Path, rows: &[Row]) -> Result<()> {
     // A row that cannot be read back must not be written, such as one with a line break or an empty name.
-    let text = Ledger::new(vec![row.clone()]).to_csv();
-    Ledger::parse("the row", &text)?;
-    ledger_file::append(path, std::slice::from_ref(row)).map(drop)
+    for row in rows {
+        let text = Ledger::new(vec![row.clone()]).to_csv();
+        Ledger::parse(&format!("the row of {}", row.source_id()), &text)?;
+    }
+    ledger_file::append(path, rows).map(drop)
 }
 
 /// Whether a source id ends like the name of an image file: probably somebody took a path for an id, which

@@ -14,7 +14,7 @@ use crate::cache::Cache;
 use crate::client::Client;
 use crate::client::complete;
 use crate::client::version_at::VersionAt;
-use crate::dataset::{Basis, Dataset, Identity, Parts, Places, Verify};
+use crate::dataset::{Basis, Dataset, Parts, Places, Verify};
 use crate::files;
 use crate::progress::Progress;
 use crate::registry::{Head, Packs, Registry, Snapshot, layout};
@@ -119,7 +119,7 @@ impl Opening<'_> {
         places: Places,
         basis: Basis,
     ) -> Dataset {
-        let (identity, index) = (Identity::of(head), Some(head.manifest.objects.index.blake3));
+        let (identity, index) = (head.identity(), Some(head.manifest.objects.index.blake3));
         let (warnings, unsigned, verify) = (head.warnings.clone(), head.unsigned(), self.options.verify);
         Dataset::new(Parts { identity, index, description, warnings, unsigned, rows, places, basis, verify })
     }
@@ -408,7 +408,7 @@ pub(super) mod tests {
             let manifest = &snapshot.head.manifest;
             let classes = (CLASSES, snapshot.classes_csv().to_vec());
             let description = Description::new((TABLE, table), classes, manifest).unwrap();
-            let (identity, index) = (Identity::of(&snapshot.head), Some(manifest.objects.index.blake3));
+            let (identity, index) = (snapshot.head.identity(), Some(manifest.objects.index.blake3));
             let (warnings, unsigned, basis) = (Vec::new(), &[][..], Basis::Packs);
             let parts =
                 Parts { identity, index, description, warnings, unsigned, rows, places, verify, basis };

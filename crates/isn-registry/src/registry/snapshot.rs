@@ -1,5 +1,6 @@
 //! [`Snapshot`]: the verified description of a version. [`Head`]: its manifest, and who vouches for it.
 
+use crate::identity::Identity;
 use isn_format::class::Class;
 use isn_format::description::Description;
 use isn_format::error::{Error, Result};
@@ -91,6 +92,23 @@ impl Head {
     /// The properties that no trusted key vouches for: [`UNSIGNED`], or none.
     pub fn unsigned(&self) -> &'static [&'static str] {
         if self.signed_by.is_empty() && !self.is_own { &UNSIGNED } else { &[] }
+    }
+
+    /// What the version is.
+    pub fn identity(&self) -> Identity {
+        let manifest = self.manifest.clone();
+        Identity {
+            pin: self.pin(),
+            name: manifest.name,
+            version: manifest.version,
+            dataset: manifest.dataset,
+            title: manifest.title,
+            description: manifest.description,
+            licence: manifest.licence,
+            authors: manifest.authors,
+            citation: manifest.citation,
+            images: manifest.images,
+        }
     }
 
     /// The pin to name the version by: of a build, one that no registry resolves.

@@ -1,5 +1,6 @@
 //! `isn ledger add`.
 
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -14,9 +15,9 @@ use crate::cli::output::Output;
 use crate::cli::render::path_json;
 use crate::cli::run::{Run, Verb};
 use isn_format::class::ClassId;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Result, count};
 use isn_format::ledger::date::timestamp;
-use isn_format::ledger::{Claim, Decision, Reason, Row, Says, Verdict};
+use isn_format::ledger::{Claim, Decision, MAX_LEN, Reason, Row, Says, Verdict};
 use isn_registry::ops::ledger::{add, looks_like_a_file};
 
 /// Arguments of `isn ledger add`.
@@ -26,7 +27,8 @@ pub(in crate::cli) struct AddArgs {
     #[arg(value_name = "LEDGER")]
     ledger: PathBuf,
     /// The source id of the image, for example ILSVRC2012_val_00000318: for ImageNet the file name, for an
-    /// imagefolder the path in the source, without the extension; after -- if it starts with -
+    /// imagefolder the path in the source, without the extension; after -- if it starts with -. The ID - reads
+    /// ids from stdin, one on each line
     #[arg(value_name = "ID")]
     source_id: String,
     /// The decision: keep, remove, relabel, unsure or withdraw. With --claim: label, several, none or unclear
@@ -58,27 +60,46 @@ pub(in crate::cli) struct AddArgs {
 
 impl Verb for AddArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
-        let row = self.row()?;
-        if looks_like_a_file(&self.source_id) {
+        let ids = self.ids()?;
+        let rows = ids.iter().map(|id| self.row(id)).collect::<Result<Vec<_>>>()?;
+        if let Some(file) = ids.iter().find(|id| looks_like_a_file(id)) {
             run.output.warn([format!(
-                "{} looks like a file, and a source id has no extension: `isn ledger check` finds ids that \
-                 no image has",
-                self.source_id
+                "{file} looks like a file, and a source id has no extension: `isn ledger check` finds ids that \
+                 no image has"
             )]);
         }
         let is_new = !self.ledger.exists();
-        add(&self.ledger, &row)?;
+        add(&self.ledger, &rows)?;
         run.complete();
-        print(&run.output, &self.ledger, &row, is_new);
+        print(&run.output, &self.ledger, &rows, is_new);
         Ok(ExitCode::SUCCESS)
     }
 }
 
 impl AddArgs {
-    fn row(&self) -> Result<Row> {
+    /// The ids that the user names: one, or those on stdin.
+    fn ids(&self) -> Result<Vec<String>> {
+        if self.source_id != "-" {
+            return Ok(vec![self.source_id.clone()]);
+        }
+        let mut text = String::new();
+        let read = io::stdin().take(MAX_LEN + 1).read_to_string(&mut text);
+        read.map_err(Error::io("read", Path::new("stdin")))?;
+        if text.len() as u64 > MAX_LEN {
+            return Err(Error::invalid("stdin", format!("is longer than {MAX_LEN} bytes")));
+        }
+        let ids: Vec<String> =
+            text.lines().map(str::trim).filter(|id| !id.is_empty()).map(Into::into).collect();
+        match ids.is_empty() {
+            true => Err(Error::invalid("stdin", "has no source id: expected one on each line")),
+            false => Ok(ids),
+        }
+    }
+
+    fn row(&self, source_id: &str) -> Result<Row> {
         let now = timestamp(SystemTime::now());
-        let AddArgs { source_id, what, labels, evidence, .. } = self;
-        let (source_id, evidence) = (source_id.clone(), evidence.clone());
+        let AddArgs { what, labels, evidence, .. } = self;
+        let (source_id, evidence) = (source_id.to_string(), evidence.clone());
         let date = self.date.clone().unwrap_or(now);
         let source = self.source.clone().unwrap_or_default();
         let wrong = |why: &str| Error::invalid(format!("'{what}'"), why);
@@ -123,8 +144,17 @@ impl AddArgs {
     }
 }
 
-fn print(output: &Output, path: &Path, added: &Row, is_new: bool) {
+fn print(output: &Output, path: &Path, added: &[Row], is_new: bool) {
     let new = if is_new { " (a new ledger)" } else { "" };
-    let text = Page::of(format_args!("{}{new}: {}: {}", path.display(), added.source_id(), said(added)));
-    output.print_done(&text, json!({ "ledger": path_json(path), "new": is_new, "row": row(added) }));
+    let Some(first) = added.first() else { return };
+    let ids = match added.len() {
+        1 => first.source_id().to_string(),
+        several => count(several, "image"),
+    };
+    let text = Page::of(format_args!("{}{new}: {ids}: {}", path.display(), said(first)));
+    let mut object = json!({ "ledger": path_json(path), "new": is_new, "row": row(first) });
+    if added.len() > 1 {
+        object["rows"] = added.iter().map(row).collect();
+    }
+    output.print_done(&text, object);
 }

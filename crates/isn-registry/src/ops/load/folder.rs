@@ -6,8 +6,9 @@ use rayon::prelude::*;
 
 use super::{LoadOptions, TABLE, frames};
 use crate::client::version_at::{Local, describe_build};
-use crate::dataset::{Basis, Dataset, Identity, Parts, Places};
+use crate::dataset::{Basis, Dataset, Parts, Places};
 use crate::files;
+use crate::identity::Identity;
 use crate::parallel;
 use crate::registry::build;
 use crate::steps::selection::check_parts;
@@ -35,7 +36,7 @@ fn of_build(folder: &Path, options: &LoadOptions<'_>) -> Result<Dataset> {
     let table = Table::new(snapshot.index(), snapshot.sums(), &packs)?;
     let (manifest, classes_csv) = (&snapshot.head.manifest, snapshot.classes_csv().to_vec());
     let description = Description::new((TABLE, table), (CLASSES, classes_csv), manifest)?;
-    let identity = Identity::of(&snapshot.head);
+    let identity = snapshot.head.identity();
     let rows = selected(&identity, &description, &manifest.splits, options)?;
     let table = description.rows();
     let at_hand = |shard: &_| registry.shard_at_hand(shard);
