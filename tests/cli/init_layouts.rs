@@ -18,7 +18,7 @@ fn of(folders: &[&str], n: usize, more: &[&str]) -> Sandbox {
 
 #[track_caller]
 fn refused(sandbox: &Sandbox, parts: &[&str]) -> Ran {
-    let ran = init(sandbox).fails(1, "error: My photos: ");
+    let ran = init(sandbox).fails(1, "error: My photos ");
     has(&ran.stderr, parts);
     assert!(!sandbox.path("my-photos-recipe").exists());
     ran

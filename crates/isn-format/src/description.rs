@@ -145,7 +145,7 @@ impl Rows for Table {
 
     fn sums(&self, what: &str, classes_csv: &[u8]) -> Result<((), Digest)> {
         if self.classes_blake3() != Some(Digest::of(classes_csv)) {
-            return Err(Error::integrity(what, "lists another classes.csv than the manifest"));
+            return Err(Error::integrity(what, "lists another classes.csv"));
         }
         Ok(((), self.dataset()))
     }

@@ -99,7 +99,7 @@ impl KnownLogs {
     /// # Errors
     /// As [`KnownLog::load`].
     pub(crate) fn lost_attestations(&self, of: &History, replica: &Replica) -> Result<Option<String>> {
-        for key in of.all_keys() {
+        for key in of.keys() {
             let Some(seen) = self.log(&key.attestations()?).seen()? else { continue };
             if seen.size > replica.size() {
                 return Ok(Some(format!(

@@ -5,9 +5,12 @@ use std::path::Path;
 
 use crate::files;
 use isn_format::class::{Class, MAX_CLASSES};
+use isn_format::dataset_ref::{DatasetRef, VersionId};
 use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Result};
-use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, ISN_JSON, MAX_ISN_JSON, MAX_SUMS, Origin, Sums};
+use isn_format::tree::{
+    B3SUMS, B3SUMS_SELECTED, CLASSES, ISN_JSON, MAX_ISN_JSON, MAX_SUMS, Origin, Sums, unreleased_pin,
+};
 
 /// Returns the name of the list of the tree in `root`: `B3SUMS.selected` if anything has that name, else
 /// `B3SUMS`.
@@ -80,6 +83,17 @@ pub(crate) fn read_lists(root: &Path) -> Result<Lists> {
     if dataset.prefixed() != origin.dataset() {
         let (here, said) = (dataset.prefixed(), origin.dataset());
         return Err(refuse(format!("has dataset hash {here}, and its {ISN_JSON} says {said}")));
+    }
+    // No hash covers that file.
+    let (pin, said) = match &origin {
+        Origin::Released(known) => {
+            let id = VersionId { name: known.name.clone(), version: known.version };
+            (DatasetRef::Version(id, Some(dataset)).to_string(), &known.pin)
+        }
+        Origin::Unreleased(built) => (unreleased_pin(&built.name, &dataset), &built.pin),
+    };
+    if pin != *said {
+        return Err(refuse(format!("is {pin}, and its {ISN_JSON} says that its pin is {said}")));
     }
     let full = full.map_err(|e| e.at(At::Tree))?;
     let images = full.lines().len().saturating_sub(1) as u64;

@@ -112,7 +112,9 @@ fn print(output: &Output, report: &InfoReport, known: BTreeSet<PublicKey>) {
         ("pin", report.snapshot.head.pin()),
     ];
     write_fields(&mut text, &fields);
-    if report.rebuild_only {
+    if report.rebuild_only && is_own {
+        writeln!(text, "  it has no images: its list of packs is empty, so it has to be built again");
+    } else if report.rebuild_only {
         writeln!(
             text,
             "  rebuild-only: no images here, `isn pull {} --source DIR` builds them",
@@ -155,7 +157,14 @@ fn print_tree(output: &Output, report: &TreeReport) {
         (true, keys) => format!("by {}, when it was pulled", keys.join(" and ")),
     };
     let fields = [
-        ("images", if part.is_empty() { there } else { format!("{there} of {}: {part}", identity.images) }),
+        (
+            "images",
+            match (images == identity.images, &*part) {
+                (true, _) => there,
+                (false, "") => format!("{there} of {}", identity.images),
+                (false, part) => format!("{there} of {}: {part}", identity.images),
+            },
+        ),
         ("licence", identity.licence.trim().into()),
         ("signed", signed),
         ("dataset", identity.dataset.prefixed()),

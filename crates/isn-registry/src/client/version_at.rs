@@ -8,6 +8,7 @@ use crate::files;
 use crate::registry::layout::MANIFEST_JSON;
 use crate::registry::{Registry, Snapshot, build};
 use crate::tree_file::{Lists, read_lists};
+use crate::trust::RegistryId;
 use isn_format::dataset_ref::{DatasetRef, RefError};
 use isn_format::error::{Error, Missing, Result};
 use isn_format::tree::{B3SUMS, Origin, Provenance, is_unreleased_pin};
@@ -36,7 +37,8 @@ impl FromStr for VersionAt {
         }
         match text.parse() {
             Ok(DatasetRef::Newest(_)) if Local::of(path) == Some(Local::Build) => folder(),
-            Err(_) if Local::of(path).is_some() => folder(),
+            // What is meant as a version, a pin or an address, and misspelled, is not a folder.
+            Err(_) if !text.contains(['@', '#', ':']) && Local::of(path).is_some() => folder(),
             reference => reference.map(VersionAt::Registry),
         }
     }
@@ -66,6 +68,10 @@ impl Local {
     pub(crate) fn at(path: &Path) -> Result<Self> {
         match Local::of(path) {
             Some(local) => Ok(local),
+            None if matches!(RegistryId::of_url(&path.to_string_lossy()), Ok(Some(_))) => {
+                let why = "is the address of a registry: name a version, with --registry";
+                Err(Error::invalid(path.display(), why))
+            }
             None if files::is_absent(path) => Err(Error::not_found(Missing::File, path.display(), "")),
             None => {
                 let why = "is neither a tree (no B3SUMS) nor a build (no manifest.json)";

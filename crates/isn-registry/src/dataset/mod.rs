@@ -21,6 +21,7 @@ use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Result};
 use isn_format::shard::FrameReader;
 use isn_format::table::{Record, Table};
+use isn_format::tree::Selection;
 use isn_pixels::ImageReader;
 use rayon::prelude::*;
 
@@ -67,6 +68,7 @@ impl std::str::FromStr for Verify {
 /// Images of a version, in the order of the index, with their labels.
 pub struct Dataset {
     identity: Identity,
+    part: Selection,
     /// The BLAKE3 of its index, which the cache names it by; a tree has none.
     index: Option<Digest>,
     description: Description<Table>,
@@ -98,6 +100,8 @@ struct Scratch {
 pub struct Parts {
     /// What it is.
     pub identity: Identity,
+    /// The part of it that is selected.
+    pub part: Selection,
     /// The BLAKE3 of its index, if it has one.
     pub index: Option<Digest>,
     /// All classes and images of the version.
@@ -119,7 +123,8 @@ pub struct Parts {
 impl Dataset {
     /// Makes a dataset of its parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { identity, index, description, warnings, unsigned, rows, places, basis, verify } = parts;
+        let Parts { identity, part, index, description, warnings, unsigned, rows, places, basis, verify } =
+            parts;
         let (table, classes) = (description.rows(), description.classes());
         let ranks: HashMap<&str, u32> =
             (0u32..).zip(classes).map(|(rank, class)| (class.id.as_str(), rank)).collect();
@@ -130,6 +135,7 @@ impl Dataset {
         let (scratch, checks) = (Mutex::default(), AtomicU32::new(0));
         Dataset {
             identity,
+            part,
             index,
             description,
             warnings,
@@ -164,6 +170,11 @@ impl Dataset {
     /// What the version is.
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// The part of the version that it has.
+    pub fn part(&self) -> &Selection {
+        &self.part
     }
 
     /// All classes of the version, sorted by id; a label is a rank in this list.

@@ -108,12 +108,15 @@ fn bibtex(it: &Identity) -> String {
     // Braces keep an author of several words ("the isn developers") from being read as first and last name.
     let authors: Vec<String> = it.authors.iter().map(|author| format!("{{{}}}", escape(author))).collect();
     format!(
-        "@misc{{{name}-{version},\n  title        = {{{{{title}, version {version}}}}},\n  author       = {{{authors}}},\n  \
+        "@misc{{{name}-{version},\n  title        = {{{{{title}, version {version}}}}},\n{authors}  \
          howpublished = {{\\texttt{{{pin}}}}},\n  note         = {{{images} images; dataset hash {hash}: BLAKE3 of the file B3SUMS}}\n}}\n",
         name = it.name,
         version = it.version,
         title = escape(&it.title),
-        authors = authors.join(" and "),
+        authors = match authors.join(" and ") {
+            authors if authors.is_empty() => authors,
+            authors => format!("  author       = {{{authors}}},\n"),
+        },
         pin = escape(&it.pin),
         images = it.images,
         hash = it.dataset.prefixed(),

@@ -82,6 +82,9 @@ pub fn export(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progr
     options.to.map_or(Ok(()), |to| {
         let place = files::destination(to)?;
         client.check_is_no_registry(to)?;
+        if let VersionAt::Folder(folder) = options.version {
+            files::check_apart(&place, "the folder that is exported", folder)?;
+        }
         check_free(&place)
     })?;
     let (version, selection) = (options.version, options.selection);
@@ -242,7 +245,7 @@ impl<'a> Plan<'a> {
             identity,
             classes: dataset.classes(),
             citation: citation(identity, CitationFormat::Bibtex),
-            selection: options.selection,
+            selection: dataset.part(),
             unsigned: dataset.unsigned(),
             doubt: unsigned::notice(dataset.unsigned()),
             splits,

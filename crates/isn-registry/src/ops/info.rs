@@ -8,10 +8,10 @@ use crate::identity::Identity;
 use crate::registry::{Outcome, Snapshot};
 use crate::transport;
 use crate::tree_file::read_lists;
-use isn_format::class::Class;
+use isn_format::class::{Class, ClassId};
 use isn_format::dataset_ref::VersionId;
-use isn_format::description::Counts;
-use isn_format::error::{At, Result};
+use isn_format::description::{Counts, has_class};
+use isn_format::error::{At, Error, Result};
 use isn_format::tree::{CLASSES, Origin};
 
 /// A version and where it was found.
@@ -84,13 +84,17 @@ fn of_tree(folder: &Path) -> Result<TreeReport> {
     let what = folder.join(CLASSES).display().to_string();
     let classes = lists.sums.classes(&what, &lists.classes_csv).map_err(|e| e.at(At::Tree))?;
     let mut splits = Counts::new();
-    for line in lists.sums.lines() {
-        let mut segments = line.path.segments();
-        if let (Some(split), Some(class), Some(_)) = (segments.next(), segments.next(), segments.next())
-            && let (Ok(split), Ok(class)) = (split.parse(), class.parse())
-        {
-            *splits.entry(split).or_default().entry(class).or_default() += 1;
-        }
+    for line in lists.sums.lines().iter().filter(|line| line.path.as_str() != CLASSES) {
+        let segments: Vec<&str> = line.path.segments().collect();
+        let place = match segments[..] {
+            [split, class, _] => split.parse().ok().zip(class.parse::<ClassId>().ok()),
+            _ => None,
+        };
+        let Some((split, class)) = place.filter(|(_, class)| has_class(&classes, class)) else {
+            let why = format!("has {}, which is in no split and class of its own", line.path);
+            return Err(Error::integrity(folder.display(), why).at(At::Tree));
+        };
+        *splits.entry(split).or_default().entry(class).or_default() += 1;
     }
     let (origin, what) = (lists.origin, folder.display().to_string());
     let identity = Identity::of_tree(&what, origin.clone(), lists.images)?;

@@ -5,6 +5,7 @@
 mod folder;
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
 use std::path::Path;
 
 use tokio::runtime::Runtime;
@@ -21,7 +22,7 @@ use crate::registry::{Head, Packs, Registry, Snapshot, layout};
 use crate::steps::images::{self, Carrier, Wanted};
 use crate::steps::selection::{check_images, check_parts};
 use crate::transport;
-use isn_format::description::Description;
+use isn_format::description::{Counts, Description};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, count};
 use isn_format::manifest::Manifest;
@@ -121,7 +122,19 @@ impl Opening<'_> {
     ) -> Dataset {
         let (identity, index) = (head.identity(), Some(head.manifest.objects.index.blake3));
         let (warnings, unsigned, verify) = (head.warnings.clone(), head.unsigned(), self.options.verify);
-        Dataset::new(Parts { identity, index, description, warnings, unsigned, rows, places, basis, verify })
+        let part = self.options.selection.clone();
+        Dataset::new(Parts {
+            identity,
+            part,
+            index,
+            description,
+            warnings,
+            unsigned,
+            rows,
+            places,
+            basis,
+            verify,
+        })
     }
 
     /// Describes the version by its table in the cache. Returns `None` if the table is missing, damaged or of
@@ -136,17 +149,8 @@ impl Opening<'_> {
         Ok(Description::new((TABLE, table), (&classes_what, classes_csv), manifest).ok())
     }
 
-    /// Returns the rows of the selected images.
     fn select(&self, manifest: &Manifest, description: &Description<Table>) -> Result<Vec<u32>> {
-        let (table, selection) = (description.rows(), self.options.selection);
-        check_parts(&manifest.pin(), manifest.splits.keys(), description.classes(), selection)?;
-        if !selection.images.is_empty() {
-            let known: HashMap<&str, Option<Digest>> =
-                (0..table.images()).map(|row| (table.path(row), table.blake3(row))).collect();
-            check_images(manifest, selection, |image| known.get(image.as_str()).copied().flatten())?;
-        }
-        let includes = selection.filter();
-        Ok((0..table.images() as u32).filter(|&image| includes(table.path(image as usize))).collect())
+        select(&manifest.pin(), &manifest.splits, description, self.options.selection)
     }
 
     /// Finds the images of `rows`: in shards at hand, in pieces of the cache if `in_pieces`, and in trees
@@ -286,6 +290,24 @@ impl Opening<'_> {
     }
 }
 
+/// Returns the rows of the selected images; `what` names the version in errors.
+fn select(
+    what: &dyn Display,
+    splits: &Counts,
+    description: &Description<Table>,
+    selection: &Selection,
+) -> Result<Vec<u32>> {
+    let table = description.rows();
+    check_parts(what, splits.keys(), description.classes(), selection)?;
+    if !selection.images.is_empty() {
+        let known: HashMap<&str, Option<Digest>> =
+            (0..table.images()).map(|row| (table.path(row), table.blake3(row))).collect();
+        check_images(what, selection, |image| known.get(image.as_str()).copied().flatten())?;
+    }
+    let includes = selection.filter();
+    Ok((0..table.images() as u32).filter(|&image| includes(table.path(image as usize))).collect())
+}
+
 /// Returns where the images of `rows` are in shards.
 fn frames(table: &Table, rows: &[u32]) -> Vec<Option<FrameAt>> {
     rows.iter().map(|&row| table.record(row as usize)?.frame).collect()
@@ -410,9 +432,19 @@ pub(super) mod tests {
             let description = Description::new((TABLE, table), classes, manifest).unwrap();
             let (identity, index) = (snapshot.head.identity(), Some(manifest.objects.index.blake3));
             let (warnings, unsigned, basis) = (Vec::new(), &[][..], Basis::Packs);
-            let parts =
-                Parts { identity, index, description, warnings, unsigned, rows, places, verify, basis };
-            Dataset::new(parts)
+            let part = Selection::default();
+            Dataset::new(Parts {
+                identity,
+                part,
+                index,
+                description,
+                warnings,
+                unsigned,
+                rows,
+                places,
+                verify,
+                basis,
+            })
         };
         let whole = dataset(Verify::Once);
         let files: Vec<Vec<u8>> = (0..whole.len()).map(|image| whole.file(image).unwrap()).collect();

@@ -95,8 +95,11 @@ impl<'a> OwnLog<'a> {
             return self.check_seen(of, &Replica::new(self.anchor().clone()));
         };
         let is_by = |key: LogKey| key.attestations().is_ok_and(|key| signed.verify(&key).is_ok());
+        // A change of the key may have been killed, and this machine may know the log by the new key alone.
+        // Keys before that have been given up for long.
+        let predecessor = of.predecessor().filter(|key| is_by(key.clone()));
         // One that nobody of them signed is refused when the log is read.
-        if is_by(of.key()) || !of.all_keys().any(is_by) {
+        if is_by(of.key()) || predecessor.is_none() && !of.keys().any(is_by) {
             return Ok(());
         }
         let mut replica = Replica::new(self.anchor().clone());
@@ -105,6 +108,9 @@ impl<'a> OwnLog<'a> {
             return Err(self.runtime.block_on(self.registry.damage(self.files, &signed)));
         }
         self.check_seen(of, &replica)?;
+        if let Some(key) = predecessor {
+            self.check_seen(&History::new(key), &replica)?;
+        }
         let renewed = self.known.sign(&self.signer(self.anchor())?, &replica)?;
         self.store.replace(&self.files.checkpoint(), renewed.bytes())
     }

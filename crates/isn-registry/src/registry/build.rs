@@ -26,8 +26,14 @@ pub(crate) fn open(root: &Path) -> Result<(Registry, ObjectRef)> {
 /// As [`open`]; [`Error::Integrity`] also if an object that describes the version is missing or damaged.
 pub(crate) async fn describe(root: &Path) -> Result<(Registry, Snapshot)> {
     let (registry, manifest) = open(root)?;
-    let mut snapshot = registry.describe(manifest, Vec::new()).await.map_err(of_build)?;
-    snapshot.head.is_own = true;
+    let described = async {
+        let mut head = registry.head(manifest, Vec::new()).await?;
+        // Nobody vouches for their lengths, either.
+        head.check_unsigned(&root.join(MANIFEST_JSON).display().to_string())?;
+        head.is_own = true;
+        registry.complete(head).await
+    };
+    let snapshot = described.await.map_err(of_build)?;
     Ok((registry, snapshot))
 }
 

@@ -8,7 +8,6 @@ use isn_format::class::{Class, ClassId};
 use isn_format::description::has_class;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Mistake, Result, count};
-use isn_format::manifest::Manifest;
 use isn_format::rel_path::RelPath;
 use isn_format::split::Split;
 use isn_format::tree::{Line, Selection};
@@ -17,17 +16,17 @@ use isn_format::tree::{Line, Selection};
 /// empty tree.
 pub(crate) fn check_selection(snapshot: &Snapshot, selection: &Selection) -> Result<()> {
     let manifest = &snapshot.head.manifest;
-    check_parts(&manifest.pin(), manifest.splits.keys(), snapshot.classes(), selection)?;
+    check_parts(&snapshot.head.pin(), manifest.splits.keys(), snapshot.classes(), selection)?;
     let known: HashMap<&RelPath, Digest> = match selection.images.is_empty() {
         true => HashMap::new(),
         false => snapshot.index().rows().iter().map(|row| (&row.path, row.blake3)).collect(),
     };
-    check_images(manifest, selection, |image| known.get(image).copied())
+    check_images(&snapshot.head.pin(), selection, |image| known.get(image).copied())
 }
 
 /// As [`check_selection`], for images alone; also checks the hashes that the user's list gives for them.
 pub(crate) fn check_images(
-    manifest: &Manifest,
+    what: &dyn Display,
     selection: &Selection,
     hash: impl Fn(&RelPath) -> Option<Digest>,
 ) -> Result<()> {
@@ -37,12 +36,12 @@ pub(crate) fn check_images(
             0 => String::new(),
             n => format!(" and {} more", count(n, "image")),
         };
-        return Err(Error::not_found(Missing::Image, format!("image {image}{more}"), manifest.pin()));
+        return Err(Error::not_found(Missing::Image, format!("image {image}{more}"), what));
     }
     let mistake = |line: &Line| {
         let here = hash(&line.path).filter(|here| *here != line.blake3)?;
         let (path, listed) = (&line.path, line.blake3);
-        let why = format!("{path} is listed with BLAKE3 {listed}, and is {here} in {}", manifest.pin());
+        let why = format!("{path} is listed with BLAKE3 {listed}, and is {here} in {what}");
         Some(Mistake { line: None, why })
     };
     let mistakes: Vec<Mistake> = selection.lines.iter().filter_map(mistake).collect();

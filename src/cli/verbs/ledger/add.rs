@@ -64,8 +64,8 @@ impl Verb for AddArgs {
         let rows = ids.iter().map(|id| self.row(id)).collect::<Result<Vec<_>>>()?;
         if let Some(file) = ids.iter().find(|id| looks_like_a_file(id)) {
             run.output.warn([format!(
-                "{file} looks like a file, and a source id has no extension: `isn ledger check` finds ids that \
-                 no image has"
+                "{file} looks like a file, and a source id has no extension: `isn ledger check` finds ids \
+                 that no image has"
             )]);
         }
         let is_new = !self.ledger.exists();

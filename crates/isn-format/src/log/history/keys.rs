@@ -39,7 +39,7 @@ impl History {
     }
 
     /// Returns the keys that the log has had since the anchor, the one in force last.
-    fn keys(&self) -> impl Iterator<Item = LogKey> {
+    pub fn keys(&self) -> impl Iterator<Item = LogKey> {
         let later = self.keys.iter().map(|change| self.anchor.with_key(change.key));
         std::iter::once(self.anchor.clone()).chain(later)
     }
@@ -65,6 +65,11 @@ impl History {
     pub fn signer_at(&self, size: u64) -> LogKey {
         let earlier = self.earlier_keys().take_while(|(index, _)| size <= *index).last();
         earlier.map_or_else(|| self.key_at(size), |(_, key)| key)
+    }
+
+    /// Returns the key that was in force before the anchor, if a change says so.
+    pub fn predecessor(&self) -> Option<LogKey> {
+        self.earlier_keys().next().map(|(_, key)| key)
     }
 
     /// Returns all keys that the log has had, as far as the anchor vouches for them, the one in force last.

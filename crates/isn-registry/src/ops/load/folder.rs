@@ -1,26 +1,30 @@
 //! Opens the images of a build or of a tree, where they lie. Neither a registry nor the cache is asked.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::{LoadOptions, TABLE, frames};
+use super::{LoadOptions, TABLE, frames, select};
 use crate::client::version_at::{Local, describe_build};
 use crate::dataset::{Basis, Dataset, Parts, Places};
 use crate::files;
 use crate::identity::Identity;
 use crate::parallel;
-use crate::registry::build;
-use crate::steps::selection::check_parts;
+use crate::registry::{UNSIGNED, build};
 use crate::transport;
 use crate::tree_file::read_lists;
-use isn_format::description::{Counts, Description};
+use isn_format::description::Description;
 use isn_format::error::{At, Error, Result};
 use isn_format::pixel_spec::ExifOrientation;
+use isn_format::rel_path::RelPath;
 use isn_format::shard::MAX_IMAGE_LEN;
 use isn_format::table::Table;
-use isn_format::tree::{CLASSES, Line};
+use isn_format::tree::{CLASSES, Line, Origin, Selection};
 use isn_pixels::dimensions;
+
+/// What may come before the size of an image that isn has encoded, in bytes, and much more.
+const MAX_HEADER: u64 = 64 << 10;
 
 pub(super) fn open(folder: &Path, options: &LoadOptions<'_>) -> Result<Dataset> {
     match Local::at(folder)? {
@@ -37,7 +41,7 @@ fn of_build(folder: &Path, options: &LoadOptions<'_>) -> Result<Dataset> {
     let (manifest, classes_csv) = (&snapshot.head.manifest, snapshot.classes_csv().to_vec());
     let description = Description::new((TABLE, table), (CLASSES, classes_csv), manifest)?;
     let identity = snapshot.head.identity();
-    let rows = selected(&identity, &description, &manifest.splits, options)?;
+    let rows = select(&identity.pin, &manifest.splits, &description, options.selection)?;
     let table = description.rows();
     let at_hand = |shard: &_| registry.shard_at_hand(shard);
     let (places, missing) = Places::find(table.shards(), &frames(table, &rows), at_hand, None);
@@ -48,7 +52,19 @@ fn of_build(folder: &Path, options: &LoadOptions<'_>) -> Result<Dataset> {
     let (unsigned, verify) = (snapshot.head.unsigned(), options.verify);
     let warnings = snapshot.head.warnings;
     let (index, basis) = (Some(manifest.objects.index.blake3), Basis::Packs);
-    Ok(Dataset::new(Parts { identity, index, description, warnings, unsigned, rows, places, basis, verify }))
+    let part = options.selection.clone();
+    Ok(Dataset::new(Parts {
+        identity,
+        part,
+        index,
+        description,
+        warnings,
+        unsigned,
+        rows,
+        places,
+        basis,
+        verify,
+    }))
 }
 
 /// A tree has no index: the sizes of its images come from their headers.
@@ -63,33 +79,51 @@ fn of_tree(folder: &Path, options: &LoadOptions<'_>) -> Result<Dataset> {
     let classes_what = folder.join(CLASSES).display().to_string();
     let (description, counts) = Description::of_tree((&what, table), (&classes_what, lists.classes_csv))
         .map_err(|e| e.at(At::Tree))?;
-    let identity = Identity::of_tree(&what, lists.origin, lists.images)?;
-    let rows = selected(&identity, &description, &counts, options)?;
+    let identity = Identity::of_tree(&what, lists.origin.clone(), lists.images)?;
+    let rows = select(&identity.pin, &counts, &description, options.selection)?;
     let paths = rows.iter().map(|&row| lines[row as usize].path.under(folder));
     let places = Places::of_files(paths.collect::<Vec<PathBuf>>());
+    let part = part_of(lists.origin, options.selection, || {
+        rows.iter().map(|&row| lines[row as usize].path.clone()).collect()
+    });
     let (index, warnings, basis, verify) = (None, Vec::new(), Basis::Packs, options.verify);
-    let unsigned = &[];
-    Ok(Dataset::new(Parts { identity, index, description, warnings, unsigned, rows, places, basis, verify }))
+    // What a pull has checked is said in a file that anybody may have changed since.
+    let unsigned = &UNSIGNED;
+    Ok(Dataset::new(Parts {
+        identity,
+        part,
+        index,
+        description,
+        warnings,
+        unsigned,
+        rows,
+        places,
+        basis,
+        verify,
+    }))
 }
 
-/// Returns the rows of the selected images.
-fn selected(
-    identity: &Identity,
-    description: &Description<Table>,
-    counts: &Counts,
-    options: &LoadOptions<'_>,
-) -> Result<Vec<u32>> {
-    let (table, selection) = (description.rows(), options.selection);
-    check_parts(&identity.pin, counts.keys(), description.classes(), selection)?;
-    let includes = selection.filter();
-    Ok((0..table.images() as u32).filter(|&image| includes(table.path(image as usize))).collect())
+/// Returns what a selection of a tree is of the whole version, of which the tree may have a part.
+fn part_of(origin: Origin, selected: &Selection, images: impl Fn() -> Vec<RelPath>) -> Selection {
+    match (origin.selection(), selected.is_all()) {
+        (of_tree, true) => of_tree,
+        (of_tree, false) if of_tree.is_all() => selected.clone(),
+        (_, false) => Selection { images: images(), ..Selection::default() },
+    }
 }
 
-/// Returns the width and height in pixels of the image at `path`, and its length in bytes.
+/// Returns the width and height in pixels of the image at `path`, and its length in bytes. Only its header is
+/// read: the rest may be long.
 fn size(path: &Path) -> Result<(u32, u32, u64)> {
-    let missing = || Error::integrity(path.display(), "is missing").at(At::Tree);
-    let bytes = files::read_capped_if_there(path, MAX_IMAGE_LEN)?.ok_or_else(missing)?;
-    let damaged = |e| Error::integrity(path.display(), format!("is damaged or edited: {e}")).at(At::Tree);
-    let (width, height) = dimensions(&bytes, ExifOrientation::Ignore).map_err(damaged)?;
-    Ok((width, height, bytes.len() as u64))
+    let wrong = |why: String| Error::integrity(path.display(), why).at(At::Tree);
+    let file = files::if_there(files::open(path))?.ok_or_else(|| wrong("is missing".into()))?;
+    let length = file.metadata().map_err(Error::io("look at", path))?.len();
+    if length > MAX_IMAGE_LEN {
+        return Err(wrong(format!("has {length} bytes, and an image has at most {MAX_IMAGE_LEN}")));
+    }
+    let mut header = Vec::new();
+    file.take(MAX_HEADER).read_to_end(&mut header).map_err(Error::io("read", path))?;
+    let damaged = |e| wrong(format!("is damaged or edited: {e}"));
+    let (width, height) = dimensions(&header, ExifOrientation::Ignore).map_err(damaged)?;
+    Ok((width, height, length))
 }

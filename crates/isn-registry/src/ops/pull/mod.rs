@@ -252,11 +252,14 @@ impl Pull<'_> {
     ) -> Result<Option<Written>> {
         let options = self.options;
         let all: Vec<&Row> = rows.iter().collect();
-        let missing = staging.missing(&all, options.jobs)?;
+        // What is to be built, or to come from a build, is not taken from what was fetched.
+        let is_fetched = options.source.is_none() && self.built.is_none();
+        let missing = match is_fetched {
+            true => staging.missing(&all, options.jobs)?,
+            false => staging.nothing_of(all)?,
+        };
         staging.create_folders(&missing)?;
-        // What is to be built is not copied from a tree that was fetched.
-        let is_to_build = options.source.is_some() && self.built.is_none();
-        let cache = self.client.cache.as_ref().filter(|_| !is_to_build);
+        let cache = self.client.cache.as_ref().filter(|_| is_fetched);
         let trees = cache.map(|cache| seeds::trees(&self.to, cache)).unwrap_or_default();
         // Images that share their blocks with another tree need no space; all others do, wherever they come
         // from.

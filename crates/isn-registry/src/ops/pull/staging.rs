@@ -163,6 +163,15 @@ impl Staging {
         Ok(rows.iter().filter(|row| !kept.contains(row.path.as_str())).copied().collect())
     }
 
+    /// Removes all that is here, whatever it is of, so that all of `rows` is missing.
+    pub(super) fn nothing_of<'a>(&self, rows: Vec<&'a Row>) -> Result<Vec<&'a Row>> {
+        for (path, _) in files::walk(&self.root)? {
+            let file = self.root.join(path);
+            std::fs::remove_file(&file).map_err(Error::io("remove", &file))?;
+        }
+        Ok(rows)
+    }
+
     /// Puts the tree in place.
     pub(super) fn finish(
         self,
