@@ -7,7 +7,19 @@ use clap_complete::Shell;
 const VALUES: [(ValueHint, &[&str]); 3] = [
     (
         ValueHint::DirPath,
-        &["BUILD", "BUILD|TREE", "DIR", "DIR|REF", "DIR|URL", "DST", "PATH|REF", "REGISTRY", "SRC"],
+        &[
+            "BUILD",
+            "BUILD|TREE",
+            "DIR",
+            "DIR|REF",
+            "DIR|URL",
+            "DST",
+            "PATH|REF",
+            "REF|BUILD",
+            "REF|BUILD|TREE",
+            "REGISTRY",
+            "SRC",
+        ],
     ),
     (ValueHint::FilePath, &["FILE", "KEY", "LEDGER", "MODEL", "RECIPE.toml|NAME", "classes.csv"]),
     (
@@ -54,6 +66,8 @@ pub(super) fn with_hints(command: Command) -> Command {
     command.mut_subcommands(with_hints)
 }
 
+/// What zsh's script calls the arguments that take a version.
+const REFERENCES: [&str; 2] = ["':reference -- ", "':version -- "];
 /// What the scripts run for the names of datasets. It uses no network.
 const NAMES: &str = "isn completions names 2>/dev/null";
 
@@ -76,7 +90,9 @@ pub(super) fn with_names(shell: Shell, script: &str, command: &Command) -> Strin
         Shell::Zsh => {
             let function = format!("_isn_names() {{ compadd -- ${{(f)\"$({NAMES})\"}} }}\n");
             let line = |line: &str| match line.strip_suffix(":' \\") {
-                Some(start) if start.starts_with("':reference -- ") => format!("{start}:_isn_names' \\\n"),
+                Some(start) if REFERENCES.iter().any(|name| start.starts_with(name)) => {
+                    format!("{start}:_isn_names' \\\n")
+                }
                 _ if line == "#compdef isn" => format!("{line}\n\n{function}"),
                 _ => format!("{line}\n"),
             };
@@ -91,7 +107,7 @@ fn list_verbs(command: &Command, above: &str, verbs: &mut Vec<String>) {
     for verb in command.get_subcommands() {
         let path = format!("{above}{}", verb.get_name());
         let mut values = verb.get_positionals().flat_map(|one| one.get_value_names().unwrap_or_default());
-        if values.any(|name| name == "REF") {
+        if values.any(|name| name == "REF" || name.starts_with("REF|")) {
             verbs.push(path.clone());
         }
         list_verbs(verb, &format!("{path} "), verbs);

@@ -285,6 +285,39 @@ fn an_attestation_log_whose_key_was_changed_half_way_is_signed_anew() {
     sandbox.isn(&["verify", "reg"]).ok();
 }
 
+/// Only the last key that was given up may have been in force when a change was killed.
+#[test]
+fn a_key_that_was_given_up_long_ago_signs_no_attestation_log() {
+    let sandbox = stated();
+    append(&sandbox, "me", "reg");
+    sandbox.copy("reg/attestations", "by-the-first");
+    for _ in 0..2 {
+        sandbox.isn(&["registry", "rotate-key", "reg"]).ok();
+    }
+    let about: Value = serde_json::from_slice(&sandbox.read("reg/registry.json")).unwrap();
+    let newest = about["log_key"].as_str().unwrap();
+    // A home that has the newest key, and remembers nothing.
+    for folder in fs::read_dir(sandbox.path("home/logs")).unwrap().map(|entry| entry.unwrap().path()) {
+        let is_newest = fs::read_to_string(folder.join("vkey")).is_ok_and(|vkey| vkey.trim() == newest);
+        match folder.is_dir() {
+            true if is_newest => {
+                for file in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+                    if !["key", "vkey"].iter().any(|name| file.ends_with(name)) {
+                        let _ = fs::remove_file(&file);
+                    }
+                }
+            }
+            true => fs::remove_dir_all(folder).unwrap(),
+            false => fs::remove_file(folder).unwrap(),
+        }
+    }
+    fs::remove_dir_all(sandbox.path("reg/attestations")).unwrap();
+    sandbox.copy("by-the-first", "reg/attestations");
+    let signed = sandbox.read("reg/attestations/checkpoint");
+    sandbox.isn(&["append", "ann.statement", "--registry", "reg"]).fails(4, "attestations/checkpoint");
+    assert_eq!(sandbox.read("reg/attestations/checkpoint"), signed);
+}
+
 #[test]
 fn a_mirror_makes_the_file_of_a_version_from_the_entries() {
     let sandbox = stated();

@@ -98,6 +98,25 @@ fn a_folder_stands_in_for_no_version_and_no_pin() {
     for planted in ["grads@1.0", &pin, digest, "grads"] {
         sandbox.copy("own", planted);
     }
+    // Nor for what is meant as one, and misspelt, nor for an address.
+    let upper = pin.replace("#b3:", "#B3:");
+    for planted in [
+        "Grads@1.0",
+        "grads@1",
+        "grads@1.0.0",
+        " grads@1.0",
+        "grads:1.0",
+        "grads==1.0",
+        &upper,
+        &digest[..66],
+    ] {
+        sandbox.copy("out", planted);
+        for verb in ["info", "images", "cite"] {
+            let ran = sandbox.isn(&[verb, planted, "--registry", "reg"]);
+            assert_eq!(ran.code, 2, "{verb} {planted}: {}{}", ran.stdout, ran.stderr);
+        }
+    }
+    sandbox.isn(&["info", "https://example.org/reg"]).fails(1, "is the address of a registry");
     for planted in ["grads@1.0", &pin, digest, "grads"] {
         let json = sandbox.isn(&["info", planted, "--registry", "reg", "--json"]).ok().json();
         assert_eq!((&json["pin"], json["registry"].is_string()), (&pin.as_str().into(), true), "{planted}");
@@ -142,6 +161,103 @@ fn open(sandbox: &Sandbox, folder: &str, selection: &Selection) -> Result<Datase
     let (verify, jobs) = (Verify::Once, 2);
     let options = LoadOptions { version: &version, selection, verify, jobs, anew: false };
     load(&sandbox.client("load-home", "nowhere"), &options, &Silent)
+}
+
+/// What `ISN.json` of a tree says is covered by no hash.
+#[test]
+fn a_tree_vouches_for_no_more_than_its_bytes() {
+    let (sandbox, pin) = prepared();
+    let text = String::from_utf8(sandbox.read("tree/ISN.json")).unwrap();
+    let other = pin.replace("grads@1.0", "grads@2.0");
+    for (what, from, to) in [
+        ("another version", pin.as_str(), other.as_str()),
+        ("a name", pin.as_str(), "grads"),
+        ("another hash", hash_of(&pin), &format!("b3:{}", "0".repeat(64))),
+    ] {
+        sandbox.copy("tree", "lies");
+        let changed = match what {
+            // Of the pin alone.
+            "another hash" => text.replacen(&pin, &pin.replace(from, to), 1),
+            _ => text.replacen(from, to, 1),
+        };
+        assert_ne!(changed, text);
+        sandbox.write("lies/ISN.json", changed.as_bytes());
+        for args in [&["info"][..], &["cite"], &["export", "--as", "webdataset", "--to", "lied"]] {
+            let args = [&args[..1], &["./lies"], &args[1..]].concat();
+            sandbox.isn(&args).fails(3, "says that its pin is");
+        }
+        assert!(!sandbox.path("lied").exists());
+    }
+    // Nobody vouches for the rest, and an export says so, and which part it has.
+    for (tree, selection) in [("tree", None), ("part", Some("val")), ("own", None)] {
+        let to = format!("{tree}-export");
+        let args = ["export", &format!("./{tree}"), "--as", "webdataset", "--to", &to];
+        assert!(sandbox.isn(&args).ok().stderr.contains("nobody whom you trust signed this"), "{tree}");
+        let about: serde_json::Value =
+            serde_json::from_slice(&sandbox.read(&format!("{to}/ISN.json"))).unwrap();
+        assert!(about["unsigned"].as_array().is_some_and(|unsigned| unsigned.contains(&"title".into())));
+        assert_eq!(about["selection"]["splits"][0].as_str(), selection, "{about}");
+        assert!(!about["citation"].as_str().unwrap().contains("author"), "{about}");
+        // What is exported stays as it is.
+        let inside = format!("{tree}/export");
+        sandbox.isn(&["export", &format!("./{tree}"), "--as", "webdataset", "--to", &inside]).fails(1, "");
+        assert!(!sandbox.path(&inside).exists());
+    }
+    let both = ["export", "./part", "--as", "webdataset", "--class", "ant", "--to", "both"];
+    sandbox.isn(&both).ok();
+    let about: serde_json::Value = serde_json::from_slice(&sandbox.read("both/ISN.json")).unwrap();
+    assert_eq!(about["selection"]["images"].as_array().unwrap().len(), 2, "{about}");
+}
+
+#[test]
+fn a_list_of_images_is_compared_with_a_folder_too() {
+    let (sandbox, pin) = prepared();
+    std::fs::rename(sandbox.path("away"), sandbox.path("reg")).unwrap();
+    let sums = String::from_utf8(sandbox.read("tree/B3SUMS")).unwrap();
+    let line = sums.lines().find(|line| line.contains("  val/")).unwrap();
+    let wrong = format!("{}{}", "0".repeat(64), &line[64..]);
+    for (list, code, why) in
+        [(wrong.as_str(), 1, "is listed with BLAKE3 000"), ("val/ant/nope.png", 6, "val/ant/nope.png")]
+    {
+        sandbox.write("list", list.as_bytes());
+        for version in ["./out", "./tree", "./own", pin.as_str()] {
+            let args =
+                ["export", version, "--as", "mds", "--images", "list", "--to", "e", "--registry", "reg"];
+            sandbox.isn(&args).fails(code, why);
+        }
+    }
+    sandbox.write("list", line.as_bytes());
+    for version in ["./out", "./tree", pin.as_str()] {
+        let to = format!("e{}", version.len());
+        sandbox
+            .isn(&["export", version, "--as", "mds", "--images", "list", "--to", &to, "--registry", "reg"])
+            .ok();
+    }
+}
+
+#[test]
+fn long_files_of_a_build_or_a_tree_are_not_read() {
+    let (sandbox, _) = prepared();
+    let long = |path: &std::path::Path, bytes: u64| {
+        std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(bytes).unwrap();
+    };
+    let sums = String::from_utf8(sandbox.read("tree/B3SUMS")).unwrap();
+    let image = sandbox.path("tree").join(&sums.lines().last().unwrap()[66..]);
+    long(&image, 500 << 20);
+    // Its header says how large it is; the rest is read when it is asked for, and is not the image.
+    let dataset = open(&sandbox, "tree", &Selection::default()).unwrap();
+    assert_eq!(dataset.length(dataset.len() - 1).unwrap(), 500 << 20);
+    long(&image, 3 << 30);
+    assert!(matches!(open(&sandbox, "tree", &Selection::default()), Err(Error::Integrity { .. })));
+    // A manifest that asks for a long index.
+    let manifest = String::from_utf8(sandbox.read("out/manifest.json")).unwrap();
+    let mut json: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    json["objects"]["index"]["length"] = (2u64 << 30).into();
+    let changed = serde_json::to_vec_pretty(&json).unwrap();
+    let hash = blake3::hash(&changed).to_string();
+    sandbox.write("out/manifest.json", &changed);
+    sandbox.write(&format!("out/objects/{}/{hash}.json", &hash[..2]), &changed);
+    sandbox.isn(&["info", "./out"]).fails(3, "asks for 2147483648 bytes of");
 }
 
 #[test]

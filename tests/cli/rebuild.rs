@@ -1,6 +1,6 @@
 use std::fs;
 
-use crate::sandbox::{Sandbox, contents, gradient};
+use crate::sandbox::{ISN, Sandbox, contents, gradient, has_tool, ran};
 
 /// A registry that has everything except the images.
 fn without_shards() -> (Sandbox, String) {
@@ -51,8 +51,45 @@ fn what_is_to_be_built_is_not_copied() {
     assert_eq!(pull("raw", "built").ok().json()["reused_images"], 0);
     sandbox.isn(&["attest", "built", "--key", "me", "--out", "statement"]).ok();
     assert_eq!(pull("raw", "built").ok().stderr, "");
+    assert_eq!(sandbox.leftovers(), Vec::<String>::new());
     // What is there already is not built, and that is said.
     let said = pull("raw", "fetched").ok().stderr;
     assert!(said.contains("the source was not read"), "{said}");
     sandbox.isn(&["attest", "fetched", "--key", "me", "--out", "none"]).fails(1, "--to NEW-DIR");
+}
+
+/// Kills a pull at its last step, when all images are in its staging folder.
+fn killed_at_the_end(sandbox: &Sandbox, args: &[&str]) {
+    let mut strace = sandbox.program("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=renameat2"]);
+    strace.args(["-e", "inject=renameat2:signal=KILL:when=1", ISN]).args(args);
+    assert_ne!(ran(strace).code, 0);
+}
+
+#[test]
+fn what_a_killed_pull_fetched_is_not_taken_for_built() {
+    if !has_tool("strace") {
+        return;
+    }
+    let (sandbox, pin) = Sandbox::published();
+    fs::create_dir(sandbox.path("empty")).unwrap();
+    let to = ["pull", &pin, "--registry", "reg", "--to", "t"];
+    killed_at_the_end(&sandbox, &to);
+    if sandbox.leftovers().is_empty() {
+        return; // strace may not trace here.
+    }
+    assert_ne!(sandbox.isn(&[&to[..], &["--source", "empty"]].concat()).code, 0);
+    assert!(!sandbox.path("t").exists());
+    // What was killed while it was built, is built when it is done.
+    killed_at_the_end(&sandbox, &[&to[..], &["--source", "raw"]].concat());
+    sandbox.isn(&[&to[..], &["--source", "raw"]].concat()).ok();
+    sandbox.isn(&["attest", "t", "--key", "me", "--out", "statement"]).ok();
+    // Nor is what was fetched taken for what is in a build.
+    sandbox.copy("out", "hollow");
+    for shard in sandbox.objects("hollow", ".tar.zst") {
+        fs::remove_file(sandbox.path(&shard)).unwrap();
+    }
+    sandbox.isn(&["pull", &pin, "--registry", "reg", "--to", "fetched"]).ok();
+    assert_ne!(sandbox.isn(&["pull", "./hollow", "--to", "made"]).code, 0);
+    assert!(!sandbox.path("made").exists());
 }

@@ -188,7 +188,6 @@ fn a_text_that_is_no_reference_is_told_with_what_it_may_mean() {
     let (sandbox, pin) = Sandbox::published();
     sandbox.pull("grads@1.0", &[]).ok();
     for (text, meant) in [
-        ("grads-1.0", "`isn verify grads-1.0` checks it. A version is written like grads@1.0"),
         ("Grads@1.0", "did you mean grads@1.0?"),
         ("grads==1.0", "did you mean grads@1.0?"),
         ("grads@1", "did you mean grads@1.0?"),
@@ -198,6 +197,9 @@ fn a_text_that_is_no_reference_is_told_with_what_it_may_mean() {
             helps(&sandbox.isn(&[verb, text]).fails(2, "invalid value"), meant, "\u{0}");
         }
     }
+    // A tree, for a verb that takes none.
+    let meant = "`isn verify grads-1.0` checks it. A version is written like grads@1.0";
+    helps(&sandbox.isn(&["fetch", "grads-1.0"]).fails(2, "invalid value"), meant, "\u{0}");
     let ran = sandbox.isn(&["verify", "Grads@1.0"]).fails(1, "neither a folder nor a version");
     helps(&ran, "did you mean grads@1.0?", "\u{0}");
     let hash = pin.split_once("b3:").unwrap().1;

@@ -38,7 +38,7 @@ impl FromStr for VersionAt {
         match text.parse() {
             Ok(DatasetRef::Newest(_)) if Local::of(path) == Some(Local::Build) => folder(),
             // What is meant as a version, a pin or an address, and misspelled, is not a folder.
-            Err(_) if !text.contains(['@', '#', ':']) && Local::of(path).is_some() => folder(),
+            Err(_) if !text.contains(['@', '#', ':', '=']) && Local::of(path).is_some() => folder(),
             reference => reference.map(VersionAt::Registry),
         }
     }
