@@ -22,12 +22,15 @@ fn prepared() -> (Sandbox, String) {
     (sandbox, pin)
 }
 
+/// For each of the four folders, the pin or hash that a verb names it by, or why it is refused.
+type Outcomes<'a> = [Result<&'a str, &'a str>; 4];
+
 #[test]
 fn each_verb_takes_the_folders_that_it_can_use_and_refuses_the_others() {
     let (sandbox, pin) = prepared();
     let unreleased = format!("unreleased:grads/{}", hash_of(&pin));
     let (dataset, unreleased) = (hash_of(&pin), unreleased.as_str());
-    let verbs: &[(&[&str], [Result<&str, &str>; 4])] = &[
+    let verbs: &[(&[&str], Outcomes)] = &[
         (&["info"], [Ok(unreleased), Ok(&pin), Ok(&pin), Ok(unreleased)]),
         (&["images"], [Ok(dataset), Err("has no index"), Err("has no index"), Err("has no index")]),
         (&["export", "--as", "webdataset"], [Ok(unreleased), Ok(&pin), Ok(&pin), Ok(unreleased)]),
@@ -295,6 +298,9 @@ fn builds_and_trees_are_read_where_they_lie() {
     assert!(matches!(sources(&client, &at("own"), &all), Err(Error::Invalid { .. })));
 }
 
+/// Damages a tree.
+type Damage<'a> = &'a dyn Fn(&str);
+
 #[test]
 fn a_folder_that_was_changed_is_not_read_as_what_it_was() {
     let (sandbox, _) = prepared();
@@ -306,7 +312,7 @@ fn a_folder_that_was_changed_is_not_read_as_what_it_was() {
     let sums = String::from_utf8(sandbox.read("tree/B3SUMS")).unwrap();
     let first = sums.lines().find(|line| line.contains("  train/")).unwrap();
     let (image, other) = (&first[66..], sums.lines().last().unwrap()[66..].to_string());
-    let damages: [(&str, &dyn Fn(&str)); 7] = [
+    let damages: [(&str, Damage); 7] = [
         ("another image", &|tree| {
             std::fs::copy(sandbox.path(&format!("{tree}/{other}")), sandbox.path(&format!("{tree}/{image}")))
                 .map(drop)

@@ -54,10 +54,11 @@ impl History {
     fn earlier_keys(&self) -> impl Iterator<Item = (u64, LogKey)> {
         let mut key = *self.anchor.key();
         self.earlier.iter().rev().filter_map(move |change| {
-            (change.new == key).then(|| {
-                key = change.old;
-                (change.index, self.anchor.with_key(key))
-            })
+            if change.new != key {
+                return None;
+            }
+            key = change.old;
+            Some((change.index, self.anchor.with_key(key)))
         })
     }
 
