@@ -69,6 +69,16 @@ pub(crate) struct Lists {
     pub(crate) classes_csv: Vec<u8>,
 }
 
+impl Lists {
+    /// The pin of its release, unless nobody has released it.
+    pub(crate) fn pin(&self) -> Option<DatasetRef> {
+        match &self.origin {
+            Origin::Released(known) => known.pin.parse().ok(),
+            Origin::Unreleased(_) => None,
+        }
+    }
+}
+
 /// Reads the lists of the tree in `root`.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use crate::tree_file::{Lists, read_lists};
 use crate::trust::RegistryId;
 use isn_format::dataset_ref::{DatasetRef, RefError};
 use isn_format::error::{Error, Missing, Result};
-use isn_format::tree::{B3SUMS, Origin, Provenance, is_unreleased_pin};
+use isn_format::tree::{B3SUMS, is_unreleased_pin};
 
 /// Where a version is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,19 +82,15 @@ impl Local {
 }
 
 impl VersionAt {
-    /// If it is a tree of a release, returns the pin and the lists of the tree.
+    /// Returns the lists of the tree, if it is one.
     ///
     /// # Errors
-    /// As [`read_lists`] and [`Local::at`]; [`Error::Subject`] if the pin is none.
-    pub(crate) fn released_tree(&self) -> Result<Option<(DatasetRef, Lists)>> {
-        let VersionAt::Folder(folder) = self else { return Ok(None) };
-        if Local::at(folder)? == Local::Build {
-            return Ok(None);
+    /// As [`read_lists`] and [`Local::at`].
+    pub(crate) fn tree(&self) -> Result<Option<Lists>> {
+        match self {
+            VersionAt::Folder(folder) if Local::at(folder)? == Local::Tree => read_lists(folder).map(Some),
+            _ => Ok(None),
         }
-        let lists = read_lists(folder)?;
-        let Origin::Released(Provenance { pin, .. }) = &lists.origin else { return Ok(None) };
-        let pin = pin.parse().map_err(|why| Error::Subject { text: pin.clone(), why })?;
-        Ok(Some((pin, lists)))
     }
 
     /// Describes the version; a tree has no index, so it cannot be described.

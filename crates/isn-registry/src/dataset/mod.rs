@@ -43,6 +43,8 @@ pub enum Basis {
     KeptTable,
     /// From the packs of a registry, which may be wrong.
     Packs,
+    /// Images are files of a tree, and in no shard.
+    Files,
     /// From packs by which every image was just fetched and checked: whatever disagrees with them is wrong.
     CheckedPacks,
 }

@@ -1,15 +1,13 @@
 //! `isn cite`: cites a version so that a reader gets the same bytes.
 
-use std::path::Path;
-
 use super::recipe;
 use crate::client::Client;
-use crate::client::version_at::{Local, VersionAt};
+use crate::client::version_at::VersionAt;
 use crate::identity::Identity;
 use crate::registry::BUNDLED;
 use crate::steps::unsigned;
 use crate::transport;
-use crate::tree_file::{Lists, read_lists};
+use crate::tree_file::Lists;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
 use isn_format::recipe::Recipe;
@@ -46,14 +44,16 @@ pub struct Citation {
 /// built by a recipe in the binary: it does not say who made it.
 pub fn cite(client: &Client, version: &VersionAt, format: CitationFormat) -> Result<Citation> {
     let runtime = transport::runtime()?;
-    let snapshot = match (version, version.released_tree()?) {
-        (_, Some((pin, _))) => runtime.block_on(client.snapshot(&pin))?.1,
-        (VersionAt::Folder(folder), None) if Local::at(folder)? == Local::Tree => {
-            let it = by_recipe(client, folder)?;
-            let text = citation(&it, format);
-            return Ok(Citation { text, pin: it.pin, warnings: Vec::new(), unsigned: &[] });
-        }
-        (version, None) => runtime.block_on(version.describe(client))?.1,
+    let snapshot = match version.tree()? {
+        Some(lists) => match lists.pin() {
+            Some(pin) => runtime.block_on(client.snapshot(&pin))?.1,
+            None => {
+                let it = by_recipe(client, version, lists)?;
+                let text = citation(&it, format);
+                return Ok(Citation { text, pin: it.pin, warnings: Vec::new(), unsigned: &[] });
+            }
+        },
+        None => runtime.block_on(version.describe(client))?.1,
     };
     let head = snapshot.head;
     let (it, unsigned) = (head.identity(), head.unsigned());
@@ -61,10 +61,13 @@ pub fn cite(client: &Client, version: &VersionAt, format: CitationFormat) -> Res
     Ok(Citation { text: citation(&it, format), pin: it.pin, warnings, unsigned })
 }
 
-/// Returns what the recipe in the binary says of the tree in `folder`, if that is what it was built by.
-fn by_recipe(client: &Client, folder: &Path) -> Result<Identity> {
-    let Lists { origin, images, .. } = read_lists(folder)?;
-    let what = folder.display().to_string();
+/// Returns what the recipe in the binary says of a tree that nobody has released, if it was built by that.
+fn by_recipe(client: &Client, tree: &VersionAt, lists: Lists) -> Result<Identity> {
+    let Lists { origin, images, .. } = lists;
+    let what = match tree {
+        VersionAt::Folder(folder) => folder.display().to_string(),
+        VersionAt::Registry(reference) => reference.to_string(),
+    };
     let blake3 = match &origin {
         Origin::Unreleased(built) => built.recipe.blake3.clone(),
         Origin::Released(_) => String::new(),

@@ -22,6 +22,7 @@ use crate::registry::{Head, Packs, Registry, Snapshot, layout};
 use crate::steps::images::{self, Carrier, Wanted};
 use crate::steps::selection::{check_images, check_parts};
 use crate::transport;
+use crate::tree_file::Lists;
 use isn_format::description::{Counts, Description};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, count};
@@ -75,13 +76,14 @@ pub fn load(client: &Client, options: &LoadOptions<'_>, progress: &dyn Progress)
 /// Those of describing a version; [`Error::Invalid`] for a tree that nobody has released.
 pub fn sources(client: &Client, version: &VersionAt, selection: &Selection) -> Result<Vec<String>> {
     let runtime = transport::runtime()?;
-    let (snapshot, in_tree) = match version.released_tree()? {
-        Some((pin, lists)) => (runtime.block_on(client.snapshot(&pin))?.1, Some(lists.sums)),
-        None => (runtime.block_on(version.describe(client))?.1, None),
+    let tree = version.tree()?;
+    let snapshot = match tree.as_ref().and_then(Lists::pin) {
+        Some(pin) => runtime.block_on(client.snapshot(&pin))?.1,
+        None => runtime.block_on(version.describe(client))?.1,
     };
-    let in_tree = in_tree
+    let in_tree = tree
         .as_ref()
-        .map(|sums| -> HashSet<&str> { sums.lines().iter().map(|line| line.path.as_str()).collect() });
+        .map(|lists| -> HashSet<&str> { lists.sums.lines().iter().map(|line| line.path.as_str()).collect() });
     let includes = selection.filter();
     let is_there = |path: &str| in_tree.as_ref().is_none_or(|paths| paths.contains(path)) && includes(path);
     let rows = snapshot.index().rows().iter().filter(|row| is_there(row.path.as_str()));

@@ -86,7 +86,7 @@ fn of_tree(folder: &Path, options: &LoadOptions<'_>) -> Result<Dataset> {
     let part = part_of(lists.origin, options.selection, || {
         rows.iter().map(|&row| lines[row as usize].path.clone()).collect()
     });
-    let (index, warnings, basis, verify) = (None, Vec::new(), Basis::Packs, options.verify);
+    let (index, warnings, basis, verify) = (None, Vec::new(), Basis::Files, options.verify);
     // What a pull has checked is said in a file that anybody may have changed since.
     let unsigned = &UNSIGNED;
     Ok(Dataset::new(Parts {
