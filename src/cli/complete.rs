@@ -24,6 +24,8 @@ const VALUES: [(ValueHint, &[&str]); 3] = [
             "N",
             "NAME",
             "NAME|FILE",
+            "REF|BUILD",
+            "REF|BUILD|TREE",
             "ORIGIN",
             "PIXELS",
             "RATIO",
@@ -76,7 +78,9 @@ pub(super) fn with_names(shell: Shell, script: &str, command: &Command) -> Strin
         Shell::Zsh => {
             let function = format!("_isn_names() {{ compadd -- ${{(f)\"$({NAMES})\"}} }}\n");
             let line = |line: &str| match line.strip_suffix(":' \\") {
-                Some(start) if start.starts_with("':reference -- ") => format!("{start}:_isn_names' \\\n"),
+                Some(start) if start.starts_with("':reference -- ") || start.starts_with("':version -- The version: ") => {
+                    format!("{start}:_isn_names' \\\n")
+                }
                 _ if line == "#compdef isn" => format!("{line}\n\n{function}"),
                 _ => format!("{line}\n"),
             };
@@ -91,7 +95,7 @@ fn list_verbs(command: &Command, above: &str, verbs: &mut Vec<String>) {
     for verb in command.get_subcommands() {
         let path = format!("{above}{}", verb.get_name());
         let mut values = verb.get_positionals().flat_map(|one| one.get_value_names().unwrap_or_default());
-        if values.any(|name| name == "REF") {
+        if values.any(|name| name == "REF" || name.starts_with("REF|")) {
             verbs.push(path.clone());
         }
         list_verbs(verb, &format!("{path} "), verbs);
