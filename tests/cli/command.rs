@@ -81,10 +81,10 @@ fn the_object_of_a_usage_error_has_what_stderr_says() {
             Some("--help"),
         ),
         (&["cache", "--json"], "'isn cache' requires a subcommand but one was not provided", None),
-        (&["pull", "--json"], "the following required arguments were not provided:\n  <REF>", None),
+        (&["pull", "--json"], "the following required arguments were not provided:\n  <REF|BUILD>", None),
         (
             &["--json", "pull", "", "--to", "x"],
-            "invalid value '' for '<REF>'",
+            "invalid value '' for '<REF|BUILD>'",
             Some("it is empty: a variable"),
         ),
         (&["--json", "list", "--registry", ""], "a value is required", Some("it is empty: a variable")),
@@ -273,7 +273,7 @@ mod on_a_terminal {
             let plain = shown(&sandbox, args, &[refused]);
             assert!(plain.contains("error: ") && !plain.contains("\u{1b}["), "{refused:?}: {plain:?}");
         }
-        let piped = sandbox.isn(&["info", "demobrids@1.0"]).fails(6, "did you mean 'demobirds'?");
+        let piped = sandbox.isn(&["info", "demobrids@1.0"]).fails(6, "did you mean 'demobirds@1.0'?");
         assert!(!piped.stderr.contains('\u{1b}'), "{}", piped.stderr);
     }
 
