@@ -96,7 +96,7 @@ def test_folders_are_read_where_they_lie(tree, build, tmp_path, monkeypatch):
     assert isn.load(build).ids == everything.ids
     # From another folder, too, and not once it is another version.
     monkeypatch.chdir(build.parent)
-    with pytest.warns(isn.IsnWarning, match="birds-build is the build in this folder"):
+    with pytest.warns(isn.IsnWarning, match="birds-build is taken for the build in this folder"):
         pickled = pickle.dumps(isn.load("birds-build"))
     monkeypatch.chdir(tmp_path)
     assert len(pickle.loads(pickled)) == 203

@@ -9,8 +9,12 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{console, near};
-use isn_format::error::{At, Blame, Difference, Error, Input, KeyFault, Missing, NetworkKind, There, chain};
-use isn_format::text::{self, shell_word};
+use isn_format::error::{
+    At, Blame, Breach, Difference, Error, Input, KeyFault, Missing, NetworkKind, There, chain,
+};
+use isn_format::text::{self, shell_path, shell_word};
+use isn_format::tree::B3SUMS;
+use isn_registry::dataset::IN_TREE;
 use isn_registry::files;
 
 /// The input is wrong, or the system refused something.
@@ -191,12 +195,12 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
                 log.unwrap_or_default()
             )
         }
-        Error::Integrity { at, .. } => integrity(*at, to).into(),
-        Error::Trust { .. } if to == Aim::Write => {
+        Error::Integrity { at, what, .. } => integrity(*at, what, to),
+        Error::Trust { .. } if to == Aim::Write => format!(
             "the log keeps its entries, and what this run wrote is kept. Find out who changed the registry \
-             (`isn verify REGISTRY` lists the faults), repair it, and run the same command again"
-                .into()
-        }
+             (`isn verify {}` lists the faults), repair it, and run the same command again",
+            advice.registry.map_or("REGISTRY".into(), shell_word)
+        ),
         Error::Trust { .. } if to == Aim::Serve => SERVE.into(),
         Error::OtherLog { registry, known, .. } => format!(
             "isn writes to a registry only if it shows the log that you know it by. If a disk is not mounted \
@@ -205,20 +209,25 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
             shell_word(registry),
             shell_word(known)
         ),
-        Error::Refused { is_strangers: true, .. } => format!(
-            "nothing was added to the log. `isn owner show NAME{}` lists the owners: sign with the key of \
-             one (--key), or ask one to add your key (`isn owner add`)",
+        Error::Refused { breach: Breach::Stranger, what, .. } => format!(
+            "nothing was added to the log. `isn owner show {}{}` lists the owners: sign with the key of one \
+             (--key), or ask one to add your key (`isn owner add`)",
+            near::name_in(what),
             advice.same_registry()
         ),
+        Error::Refused { breach: Breach::SecondRelease, .. } => {
+            format!("nothing was added to the log: {RAISE}")
+        }
         Error::Denied { .. } => format!(
             "nothing was added to the server's log. Ask the server's operator, or an owner of the name: `isn \
              owner show NAME{}` lists the owners, and one of them can add your key (`isn owner add`)",
             advice.same_registry()
         ),
-        Error::Refused { .. } => format!(
-            "nothing was added to the log. `isn log show{0}` lists its entries, and `isn owner show NAME{0}` \
-             the owners of a name",
-            advice.same_registry()
+        Error::Refused { what, .. } => format!(
+            "nothing was added to the log. `isn log show{0}` lists its entries, and `isn owner show {1}{0}` \
+             the owners of the name",
+            advice.same_registry(),
+            near::name_in(what)
         ),
         Error::Trust { .. } if to == Aim::Look => {
             "do not rely on this registry: tell its operator, or use a pin".into()
@@ -228,11 +237,11 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
              only another copy of it (--registry), or pull by a pin"
                 .into()
         }
-        Error::Claim { .. } => {
+        Error::Claim { .. } => format!(
             "nothing was changed. Find out who else can write to the registry's storage. Then remove the log \
-             claim on the machine that has the log's key: `isn log unclaim --registry DIR|URL`"
-                .into()
-        }
+             claim on the machine that has the log's key: `isn log unclaim --registry {}`",
+            advice.registry.map_or("DIR|URL".into(), shell_word)
+        ),
         Error::TrustFile { cure, .. } => cure.clone(),
         Error::Network { kind, .. } => network(*kind).into(),
         Error::Unanswered { registry, .. } => format!(
@@ -242,7 +251,7 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
             shell_word(registry)
         ),
         Error::Unreleased { reference, registry } => source::unreleased(reference, registry),
-        Error::NotFound { kind: Missing::ClassId, near, .. } => {
+        Error::NotFound { kind: Missing::ClassLabel, near, .. } => {
             format!("name the class by its id: --class {}", near.iter().map(shell_word).collect::<Vec<_>>().join(" --class "))
         }
         Error::NotFound { what, kind, place, near } => {
@@ -253,11 +262,11 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
                 (None, next) => next,
             };
         }
-        Error::Withdrawn { .. } => {
-            "`isn list` shows the other versions. If another registry still has this one, it can be pulled \
-             by its pin (NAME@VERSION#b3:…)"
-                .into()
-        }
+        Error::Withdrawn { .. } => format!(
+            "`isn list{}` shows the other versions. If another registry still has this one, it can be pulled \
+             by its pin (NAME@VERSION#b3:…)",
+            advice.same_registry()
+        ),
         Error::NoRoom { .. } => {
             "nothing was written. Free space (`isn cache gc`, if the cache is on this disk), choose another \
              folder (--to), or pull a part (--split, --class)"
@@ -298,11 +307,11 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
                 .into()
         }
         Error::Foreign { path, .. } if path.extension().is_some_and(|end| end == "isn-partial") => {
-            "nothing was changed there. Look at it, and move it away. If an older isn left it there when it \
-             was killed, or if it is a copy of such a folder, remove it"
+            "nothing was changed there. Check what it is, and move it elsewhere. If an older isn left it \
+             there when it was killed, or if it is a copy of such a folder, remove it"
                 .into()
         }
-        Error::Foreign { .. } => "nothing was changed there. Look at it, and move it away".into(),
+        Error::Foreign { .. } => "nothing was changed there. Check what it is, and move it elsewhere".into(),
         Error::LockFile { is_behind: true, .. } => {
             "`isn sync` without --locked adds it to isn.lock: commit the change".into()
         }
@@ -368,14 +377,29 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
             let what = if mistakes.len() == 1 { "it" } else { "all of them" };
             format!("correct {what}, and run the same command again")
         }
+        Error::Io { source, .. } if is_of_device(source) => {
+            "the disk or network drive reports an error: check it, and try again".into()
+        }
         // The message or the system's reason says what would be right.
         Error::Io { .. } | Error::Invalid { kind: Input::Other, .. } => return None,
     })
 }
 
+/// Returns what to do about a file that has changed in a tree.
+fn changed_tree(what: &str) -> String {
+    let image = what.strip_prefix(IN_TREE).unwrap_or(what);
+    let tree = Path::new(image).ancestors().skip(1).find(|above| above.join(B3SUMS).is_file());
+    format!(
+        "a tree that was pulled earlier has changed: `isn verify {}` lists its faults. Remove the changed \
+         file, so that the image is fetched instead, or remove the tree and pull it again",
+        tree.map_or("TREE".into(), shell_path)
+    )
+}
+
 /// Returns what to do about damaged bytes, which depends on whose they are.
-fn integrity(at: At, to: Aim) -> &'static str {
-    match (at, to) {
+fn integrity(at: At, what: &str, to: Aim) -> String {
+    let next = match (at, to) {
+        (At::Tree, _) => return changed_tree(what),
         (At::Reference, _) => {
             "check the version and the hash in the reference: the hash may be another version's. If both are \
              right, the registry has another version under this name: pull from another copy (--registry), and \
@@ -402,10 +426,6 @@ fn integrity(at: At, to: Aim) -> &'static str {
             "the cache does not agree with the registry: run the same command again with a network (without \
              --offline). isn then checks every image, and fetches the damaged ones again"
         }
-        (At::Tree, _) => {
-            "a tree that was pulled earlier has changed: `isn verify TREE` lists its faults. Remove the \
-             changed file, so that the image is fetched instead, or remove the tree and pull it again"
-        }
         (At::Registry | At::Unknown, Aim::Write) => {
             "these bytes are damaged or were replaced. Restore them, or tell the registry's operator; then \
              run the same command again: what it has written is kept"
@@ -423,7 +443,8 @@ fn integrity(at: At, to: Aim) -> &'static str {
             "the destination was not changed. These bytes are damaged or were replaced: pull from another \
              copy of the registry (--registry), and tell the operator of this one"
         }
-    }
+    };
+    next.into()
 }
 
 /// Returns what to do about a key.
@@ -436,10 +457,17 @@ fn key(fault: KeyFault) -> &'static str {
         }
         KeyFault::Unusable => "`isn key list` lists your keys; `isn key new NAME` makes one",
         KeyFault::Unasked => "set ISN_PASSPHRASE, or run the command in a terminal",
-        KeyFault::NewPassphrase => "no key was made: run the command again",
+        KeyFault::NewPassphrase => "no key was made: run the command again, and enter one passphrase twice",
+        KeyFault::NoPassphrase => {
+            "no key was made: set ISN_PASSPHRASE, or use --no-passphrase for a key without protection"
+        }
         KeyFault::Elsewhere => "run the command on the machine that has the log's key, or bring the key here",
     }
 }
+
+/// What to do if a version is released already.
+const RAISE: &str =
+    "a released version never changes: raise the version in the recipe, build it and publish that";
 
 /// What to do about a path at which nothing is.
 const CHECK_PATH: &str = "check the path: a relative path starts in the current folder";
@@ -508,9 +536,7 @@ fn exists(there: There, what: &str) -> String {
         There::Protected => "change the permissions, or choose another path",
         There::KeyFile => "`isn key list` lists your keys: give the new one another name",
         There::LogKey => "ask the registry's operator for its log key before you trust another",
-        There::Release => {
-            "a released version never changes: raise the version in the recipe, build it and publish that"
-        }
+        There::Release => RAISE,
         There::Said => "it is there already: there is nothing to do",
         There::Running => "wait for the other run to end, or choose another path",
     };
@@ -527,6 +553,12 @@ fn in_the_way(path: &Path) -> Option<String> {
         Err(_) => "is a link that leads nowhere",
     };
     Some(format!("{} {why}", there.display()))
+}
+
+/// Whether the disk itself fails.
+fn is_of_device(why: &io::Error) -> bool {
+    // EIO; ERROR_IO_DEVICE.
+    why.raw_os_error() == Some(if cfg!(windows) { 1117 } else { 5 })
 }
 
 /// Whether the disk or the user's quota is full.
@@ -549,8 +581,8 @@ fn rebuilt(differences: &[Difference]) -> String {
                 .into()
         }
         Some(Blame::Decoder | Blame::Encoder) => {
-            "nothing was written. The source is right, but this build of isn makes different bits from it: \
-             please report it, with the output of `isn doctor`"
+            "nothing was written. The source is right, but this copy of isn produces different bytes from the \
+             same source: please report it, with the output of `isn doctor`"
                 .into()
         }
     }

@@ -87,7 +87,7 @@ const REFERENCE: &str = "\
 REF is NAME@VERSION, NAME (its newest version), NAME@VERSION#b3:HASH or b3:HASH.
 A pin is a REF with a hash, which fixes every image, label and split. A tree is the folder that
 `isn pull` writes: SPLIT/CLASS/IMAGE, with B3SUMS, classes.csv and ISN.json.
-The glossary has the other words: docs/glossary.md in isn's source repository.
+The glossary defines the other terms: docs/glossary.md in isn's source repository.
 
 Exit codes: 0 success, 1 error, 2 usage, 3 integrity, 4 signature or trust, 5 network, 6 not found,
 7 source images needed, 8 findings, 130 interrupted.

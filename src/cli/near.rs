@@ -3,9 +3,11 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use isn_format::dataset_ref::{DatasetRef, Version};
+use isn_format::dataset_ref::{DatasetRef, Name, Version};
 use isn_format::error::Error;
 use isn_format::text::{self, shell_word};
+use isn_format::tree::B3SUMS;
+use isn_registry::registry::layout::REGISTRY_JSON;
 
 /// Sorts what an [`Error::NotFound`] names as being there: the nearest to what was asked for comes first.
 pub(super) fn nearest_first(mut error: Error) -> Error {
@@ -19,12 +21,36 @@ pub(super) fn nearest_first(mut error: Error) -> Error {
     error
 }
 
-/// The nearest name that is there, if it is near enough to be what was meant. A version is never guessed.
-pub(super) fn meant<'e>(what: &str, near: &'e [String]) -> Option<&'e str> {
-    let (asked, _) = asked(what);
+/// The nearest name that is there, with the version that was asked for, if it is near enough to be what was
+/// meant. A version is never guessed.
+pub(super) fn meant(what: &str, near: &[String]) -> Option<String> {
+    let (asked, version) = asked(what);
     let names = near.iter().filter(|there| !is_version(there));
     let (distance, nearest) = names.map(|there| (distance(&asked, there).0, there)).min()?;
-    (distance > 0 && distance <= 2 && (distance as usize) < asked.chars().count()).then_some(nearest)
+    let is_near = distance > 0 && distance <= 2 && (distance as usize) < asked.chars().count();
+    is_near.then(|| if version == asked { nearest.clone() } else { format!("{nearest}@{version}") })
+}
+
+/// The name of a dataset that ends a text, such as the title of a statement; otherwise a placeholder.
+pub(super) fn name_in(text: &str) -> String {
+    let last = text.rsplit(' ').next().unwrap_or(text);
+    let reference: Option<DatasetRef> = last.parse().ok();
+    reference.and_then(|reference| reference.name().map(Name::to_string)).unwrap_or_else(|| "NAME".into())
+}
+
+/// What a folder of the user is, in whose place a version was asked for, and what takes it.
+pub(super) fn folder(path: &str) -> String {
+    let (there, here) = (Path::new(path), shell_word(Path::new(".").join(path).display()));
+    if there.join(B3SUMS).is_file() {
+        format!("it is a tree: write {here}, and `isn verify {here}` checks it")
+    } else if there.join(REGISTRY_JSON).is_file() {
+        format!("it is a registry: `isn list --registry {here}` shows what it has")
+    } else {
+        format!(
+            "it is a folder of files: if they are images, `isn init {here}` writes a recipe for them, and `isn \
+             build RECIPE --source {here}` builds a version"
+        )
+    }
 }
 
 /// The location of a registry that a path may have meant, as the path is that of no folder.
@@ -41,7 +67,7 @@ pub(super) fn location(path: &str) -> Option<String> {
         None if is_domain(name) && (!is_alone || name.matches('.').count() > 1) => {
             Some(format!("https://{path}"))
         }
-        _ => meant(path, &["bundled".into()]).map(Into::into),
+        _ => meant(path, &["bundled".into()]),
     }
 }
 
@@ -69,10 +95,7 @@ pub(super) fn reference(text: &str) -> Option<String> {
     let meant = similar(text);
     if Path::new(text).is_dir() {
         let example = meant.as_deref().unwrap_or("birds@1.0");
-        return Some(format!(
-            "it is a folder: `isn verify {}` checks it. A version is written like {example}",
-            shell_word(text)
-        ));
+        return Some(format!("{}. A version is written like {example}", folder(text)));
     }
     if let Some(hash) = hash(text) {
         return Some(format!("a dataset hash is written with b3: in front: {hash}"));
@@ -194,10 +217,11 @@ mod tests {
     fn only_what_is_near_is_guessed() {
         let meant = |what, there: &[&str]| {
             let there: Vec<String> = there.iter().map(ToString::to_string).collect();
-            super::meant(what, &there).map(ToOwned::to_owned)
+            super::meant(what, &there)
         };
         assert_eq!(meant("split trian", &["val", "train"]).as_deref(), Some("train"));
-        assert_eq!(meant("brids@1.0", &["birds"]).as_deref(), Some("birds"));
+        assert_eq!(meant("brids@1.0", &["birds"]).as_deref(), Some("birds@1.0"));
+        assert_eq!(meant("brids", &["birds"]).as_deref(), Some("birds"));
         assert_eq!(meant("class n9", &["bee", "wasp"]), None);
         assert_eq!(meant("class x", &["y"]), None);
         assert_eq!(meant("birds@1.7", &["1.0", "1.1"]), None);

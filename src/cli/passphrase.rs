@@ -25,17 +25,15 @@ pub(super) fn ask(prompt: &str) -> Result<Option<String>> {
 
 /// Asks for the passphrase of a new key.
 pub(super) fn ask_new(name: &KeyName) -> Result<String> {
-    let refuse =
-        |why: &str| Error::Key { key: name.to_string(), why: why.into(), fault: KeyFault::NewPassphrase };
+    let refuse = |why: &str, fault| Error::Key { key: name.to_string(), why: why.into(), fault };
     let asked = ask(&format!("New passphrase for key {name}: "))?;
-    let passphrase = asked.ok_or_else(|| {
-        refuse("there is no terminal to ask for a passphrase: set ISN_PASSPHRASE or use --no-passphrase")
-    })?;
+    let passphrase = asked
+        .ok_or_else(|| refuse("there is no terminal to ask for a passphrase", KeyFault::NoPassphrase))?;
     if passphrase.is_empty() {
-        return Err(refuse("an empty passphrase protects nothing: enter one, or use --no-passphrase"));
+        return Err(refuse("an empty passphrase protects nothing", KeyFault::NoPassphrase));
     }
     if ask("Once more: ")?.as_ref() != Some(&passphrase) {
-        return Err(refuse("the two passphrases differ"));
+        return Err(refuse("the two passphrases differ", KeyFault::NewPassphrase));
     }
     Ok(passphrase)
 }

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::near;
 use isn_format::dataset_ref::DatasetRef;
+use isn_format::text::shell_word;
 
 /// Commands of other tools, after the path of the command below which they are unknown. The path of `isn`
 /// itself is empty.
@@ -149,11 +150,19 @@ pub(super) fn with_tips(mut error: Error, isn: impl Fn() -> Command, arguments: 
             error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
             return error;
         }
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => ContextKind::InvalidValue,
         _ => return error,
     };
     let mut isn = isn();
     isn.build();
     let called = Called::new(&isn, arguments);
+    if context == ContextKind::InvalidValue {
+        if let Some(tip) = called.one_value_each(&error) {
+            error.remove(ContextKind::SuggestedValue);
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        }
+        return error;
+    }
     let Some(ContextValue::String(word)) = error.get(context) else { return error };
     let (options, operands) = split(arguments);
     let tip = match context {
@@ -268,8 +277,42 @@ impl<'c> Called<'c> {
         }
     }
 
+    /// Whether the option may be repeated, each time with one value.
+    fn is_repeated(&self, option: &str) -> bool {
+        let mut arguments = self.command.get_arguments();
+        arguments.any(|argument| {
+            argument.get_long().is_some_and(|long| option.strip_prefix("--") == Some(long))
+                && matches!(argument.get_action(), ArgAction::Append)
+        })
+    }
+
+    /// How a list, `--split train,val`, is written with an option that takes one value each time.
+    fn one_value_each(&self, error: &Error) -> Option<String> {
+        let (ContextValue::String(argument), ContextValue::String(value)) =
+            (error.get(ContextKind::InvalidArg)?, error.get(ContextKind::InvalidValue)?)
+        else {
+            return None;
+        };
+        let option = argument.split(' ').next().filter(|option| self.is_repeated(option))?;
+        let values: Vec<&str> = value.split([',', ' ']).filter(|value| !value.is_empty()).collect();
+        (values.len() > 1).then(|| repeated(option, &values))
+    }
+
+    /// How several values, of which `value` is the second, are written with an option that takes one value
+    /// each time: `--split train val`.
+    fn more_values(&self, value: &str) -> Option<String> {
+        let second = self.arguments.iter().position(|argument| argument == value).filter(|at| *at > 1)?;
+        let option = self.arguments[second - 2].as_str();
+        let given = self.arguments[second - 1..].iter().map(String::as_str);
+        let values: Vec<&str> = given.take_while(|value| !value.starts_with('-')).collect();
+        (self.is_repeated(option) && values.len() > 1).then(|| repeated(option, &values))
+    }
+
     /// The option that a value lacks which the command does not take by itself.
     fn option_for(&self, value: &str) -> Option<String> {
+        if let Some(tip) = self.more_values(value) {
+            return Some(tip);
+        }
         // The datasets of a registry are listed, not those of a name.
         if self.path == "list" && value.parse::<DatasetRef>().is_ok() && !Path::new(value).is_dir() {
             return Some(format!(
@@ -294,6 +337,11 @@ impl<'c> Called<'c> {
         let option = options.iter().find(|option| self.has(option))?;
         Some(format!("did you mean '{option} {value}'?"))
     }
+}
+
+fn repeated(option: &str, values: &[&str]) -> String {
+    let each: Vec<String> = values.iter().map(|value| format!("{option} {}", shell_word(value))).collect();
+    format!("write {}", each.join(" "))
 }
 
 /// Whether it is written as a version or as a hash.
@@ -380,6 +428,13 @@ mod tests {
             ("diff demobirds@1.0 golden@1.0 golden@1.1", Some("it compares two versions")),
             ("pull demobirds@1.0 golden@1.0", Some("one version")),
             ("verify-source demobirds@1.0 photos", Some("did you mean '--source photos'?")),
+            ("pull demobirds --split train val", Some("write --split train --split val")),
+            ("pull demobirds --split train val --to x", Some("write --split train --split val")),
+            ("pull demobirds --split train,val", Some("write --split train --split val")),
+            ("pull demobirds --split=train,val", Some("write --split train --split val")),
+            ("pull demobirds --class a b c", Some("write --class a --class b --class c")),
+            ("pull demobirds --class a,b", Some("write --class a --class b")),
+            ("pull demobirds --split trian", Some("'train'")),
             ("info demobirds golden", None),
             ("pull demobirds --output x", Some("isn pull calls it '--to'")),
             ("pull demobirds --output=x", Some("isn pull calls it '--to'")),

@@ -32,9 +32,35 @@ fn rows(lib: &str) -> BTreeMap<String, usize> {
 
 /// The code of a file without comments and tests; tests may import anything.
 fn code(path: &Path) -> String {
-    let text = fs::read_to_string(path).unwrap();
-    let text = text.split("#[cfg(test)]").next().unwrap();
-    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect()
+    without_tests(&fs::read_to_string(path).unwrap())
+}
+
+fn without_tests(text: &str) -> String {
+    let (mut code, mut lines) = (String::new(), text.lines());
+    while let Some(line) = lines.next() {
+        let indent = &line[..line.len() - line.trim_start().len()];
+        match line.trim_start() {
+            "#[cfg(test)]" => {
+                // The item that follows, after its other attributes: a line, or a block up to its end.
+                let item = lines.find(|line| !line.trim_start().starts_with(['#', '/']));
+                if item.is_some_and(|item| item.ends_with(['{', '('])) {
+                    lines.find(|line| {
+                        line.strip_prefix(indent).is_some_and(|end| end.starts_with(['}', ')']))
+                    });
+                }
+            }
+            comment if comment.starts_with("//") => {}
+            _ => code.push_str(line),
+        }
+    }
+    code
+}
+
+#[test]
+fn only_tests_are_left_out() {
+    let text = "#[cfg(test)]\nmod tests;\nuse crate::a;\n    #[cfg(test)]\n    #[allow(dead_code)]\n    fn b() {\n        \
+                crate::b();\n    }\nuse crate::c;\n#[cfg(test)]\nmod more {\n    crate::d\n}\n";
+    assert_eq!(without_tests(text), "use crate::a;use crate::c;");
 }
 
 /// The imports in a folder that break the map in its `root` file. Other files name

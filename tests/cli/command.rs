@@ -273,7 +273,7 @@ mod on_a_terminal {
             let plain = shown(&sandbox, args, &[refused]);
             assert!(plain.contains("error: ") && !plain.contains("\u{1b}["), "{refused:?}: {plain:?}");
         }
-        let piped = sandbox.isn(&["info", "demobrids@1.0"]).fails(6, "did you mean 'demobirds'?");
+        let piped = sandbox.isn(&["info", "demobrids@1.0"]).fails(6, "did you mean 'demobirds@1.0'?");
         assert!(!piped.stderr.contains('\u{1b}'), "{}", piped.stderr);
     }
 

@@ -176,14 +176,14 @@ fn a_version_without_images_is_read_from_the_tree_that_was_built_of_it() {
         sandbox.isn(&[&export, more].concat())
     };
     export("reg", "whole", &[]).ok();
-    export("bare", "there", &[]).fails(7, "it is rebuild-only: registry");
+    export("bare", "there", &[]).fails(7, "published to be built from your own source");
     sandbox.isn(&["pull", "grads@1.0", "--registry", "bare", "--source", "raw", "--to", "tree"]).ok();
     // Twice: the second time, the table is in the cache.
     for to in ["there", "again"] {
         export("bare", to, &[]).ok();
         assert_eq!(contents(&sandbox.path(to)), contents(&sandbox.path("whole")));
     }
-    export("bare", "none", &["--no-cache"]).fails(7, "it is rebuild-only");
+    export("bare", "none", &["--no-cache"]).fails(7, "published to be built from your own source");
     // A changed image is noticed; a missing one, or one of another length, is not an image of the version.
     let image =
         contents(&sandbox.path("tree")).into_iter().find(|(name, _)| name.ends_with(".png")).unwrap().0;
@@ -191,13 +191,13 @@ fn a_version_without_images_is_read_from_the_tree_that_was_built_of_it() {
     let flipped: Vec<u8> = bytes.iter().map(|byte| byte ^ 1).collect();
     fs::write(&path, flipped).unwrap();
     let refused = export("bare", "bad", &[]).fails(3, path.to_str().unwrap());
-    assert!(refused.stderr.contains("isn verify TREE"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("/tree` lists its faults"), "{}", refused.stderr);
     for damaged in [&bytes[..9], &[&bytes[..], b"x"].concat()] {
         fs::write(&path, damaged).unwrap();
-        export("bare", "bad", &[]).fails(7, "it is rebuild-only");
+        export("bare", "bad", &[]).fails(7, "published to be built from your own source");
     }
     fs::remove_file(&path).unwrap();
-    export("bare", "bad", &[]).fails(7, "it is rebuild-only");
+    export("bare", "bad", &[]).fails(7, "published to be built from your own source");
     assert!(!sandbox.path("bad").exists());
     fs::write(&path, &bytes).unwrap();
     export("bare", "good", &[]).ok();

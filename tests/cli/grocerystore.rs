@@ -18,9 +18,10 @@ fn it_is_listed_and_says_which_source_it_needs() {
     let text = sandbox.isn(&["info", "grocerystore@1.0"]).ok().stdout;
     let column = |label: &str| text.lines().find_map(|line| line.find(label));
     assert_eq!(column("Alpro Blueberry Soyghurt ("), column("Kiwi ("), "{text}");
-    let ran = sandbox.isn(&["pull", "grocerystore@1.0"]).fails(7, "it is rebuild-only");
+    let ran =
+        sandbox.isn(&["pull", "grocerystore@1.0"]).fails(7, "published to be built from your own source");
     for told in [
-        &format!("\n    isn pull {PIN} --source DIR\n"),
+        &format!("\n    isn pull '{PIN}' --source DIR\n"),
         "\n    |   git clone https://github.com/marcusklasson/GroceryStoreDataset\n",
     ] {
         assert!(ran.stderr.contains(told), "{told}: {}", ran.stderr);

@@ -375,7 +375,7 @@ fn nothing_is_overwritten_or_written_among_the_pictures() {
     has(&recipe, &["name = \"pics\"", "licence = \"unknown\""]);
     // Without a licence, the version is built and not published.
     let ran = sandbox.isn(&["init", "My photos", "--out", "r"]).ok();
-    has(&ran.stderr, &["the licence is not stated"]);
+    has(&ran.stderr, &["the licence is not stated", "or remove r and run this again with --licence"]);
     sandbox.isn(&["build", "r/recipe.toml", "--source", "My photos", "--out", "out"]).ok();
     sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();
     sandbox.isn(&["publish", "out", "--registry", "reg", "--key", "me"]).fails(8, "licence: 'unknown'");

@@ -1,5 +1,5 @@
 //! `isn init` of folders whose splits and classes are not where one would look first: test images never
-//! become train images without a word.
+//! silently become train images.
 
 use std::fs;
 
@@ -87,7 +87,7 @@ fn splits_below_classes_are_no_classes() {
     refused(&of(&["train/a", "train/b/test", "test/a"], 3, &[]), &["train/b/test"]);
     // By the names of the classes.
     let sandbox = of(&["cats_train", "cats_test", "dogs_train", "dogs_test"], 3, &[]);
-    refused(&sandbox, &["cats_test, cats_train", "move cats_test/ to test/CLASS/"]);
+    refused(&sandbox, &["cats_test, cats_train", "move cats_test/ to test/cats/"]);
     refused(&of(&["trainA", "trainB", "testA", "testB"], 3, &[]), &["trainA", "testA"]);
 }
 

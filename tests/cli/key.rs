@@ -44,8 +44,13 @@ fn a_passphrase_is_asked_for_and_must_be_right() {
         passphrase.map(|text| command.env("ISN_PASSPHRASE", text));
         ran(&mut command)
     };
-    with(&["key", "new", "safe"], None).fails(1, "no terminal to ask for a passphrase");
-    with(&["key", "new", "safe"], Some("")).fails(1, "an empty passphrase protects nothing");
+    for (passphrase, why) in
+        [(None, "no terminal to ask for a passphrase"), (Some(""), "an empty passphrase protects nothing")]
+    {
+        let said = with(&["key", "new", "safe"], passphrase).fails(1, why).stderr;
+        assert!(said.contains("set ISN_PASSPHRASE, or use --no-passphrase"), "{said}");
+        assert!(!said.contains("run the command again"), "{said}");
+    }
     with(&["key", "new", "safe"], Some("open sesame")).ok();
     let publish = ["publish", "out", "--registry", "reg", "--key", "safe"];
     with(&publish, None).fails(1, "safe");

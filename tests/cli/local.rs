@@ -126,7 +126,7 @@ fn a_folder_stands_in_for_no_version_and_no_pin() {
     }
     // A build may be named by a name alone, and then a warning says which of the two it is.
     let said = sandbox.isn(&["info", "out", "--registry", "reg"]).ok().stderr;
-    assert!(said.contains("out is the build in this folder"), "{said}");
+    assert!(said.contains("out is taken for the build in this folder"), "{said}");
     let quiet = sandbox.isn(&["info", "./out", "--registry", "reg"]).ok();
     assert_eq!(quiet.stderr, "");
 }
@@ -134,6 +134,8 @@ fn a_folder_stands_in_for_no_version_and_no_pin() {
 #[test]
 fn a_build_that_is_pulled_is_released_by_nobody_until_it_is() {
     let (sandbox, pin) = prepared();
+    let said = sandbox.isn(&["pull", "./out", "--to", "same"]).ok().stdout;
+    assert!(said.contains("`isn publish ./out --registry REGISTRY --key KEY` releases it"), "{said}");
     let json = sandbox.isn(&["pull", "./out", "--to", "own", "--json"]).ok().json();
     assert_eq!((&json["released"], &json["manifest"]), (&false.into(), &serde_json::Value::Null));
     assert!(json["reused_images"].as_u64() > Some(0));

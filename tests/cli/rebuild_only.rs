@@ -48,8 +48,8 @@ fn it_is_whole_as_it_is_and_everybody_says_so() {
 
     for args in [&["pull"][..], &["fetch"]] {
         let ran = sandbox.isn(&[args, &["grads@1.0", "--registry", "reg"]].concat());
-        let ran = ran.fails(7, "it is rebuild-only");
-        assert!(ran.stderr.contains(&format!("isn pull {pin} --source DIR")), "{}", ran.stderr);
+        let ran = ran.fails(7, "published to be built from your own source");
+        assert!(ran.stderr.contains(&format!("isn pull '{pin}' --source DIR")), "{}", ran.stderr);
     }
     let report = pull(&sandbox, &["--source", "raw", "--json"]).ok().json();
     assert_eq!(report["pin"], pin.as_str());
@@ -186,7 +186,9 @@ fn it_is_published_through_a_server_which_takes_no_release_without_images_by_mis
     let at = ["--registry", served.url.as_str()];
     sandbox.isn(&[&["verify", "grads@1.0"], &at[..]].concat()).ok().fails(0, "rebuild-only, without images");
     sandbox.isn(&["registry", "check", served.url.as_str()]).ok().fails(0, "rebuild-only, without images");
-    sandbox.isn(&[&["pull", "grads@1.0"], &at[..]].concat()).fails(7, "it is rebuild-only");
+    sandbox
+        .isn(&[&["pull", "grads@1.0"], &at[..]].concat())
+        .fails(7, "published to be built from your own source");
     let report =
         sandbox.isn(&[&["pull", "grads@1.0", "--source", "raw", "--json"], &at[..]].concat()).ok().json();
     sandbox.isn(&["verify", "grads-1.0", "--expect", report["pin"].as_str().unwrap()]).ok();

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use crate::dataset_ref::{DatasetRef, Name, RefError};
 
 pub use findings::{Blame, Difference, Mistake, Reject};
-pub use kinds::{At, Input, KeyFault, Missing, NetworkKind, Overlap, There};
+pub use kinds::{At, Breach, Input, KeyFault, Missing, NetworkKind, Overlap, There};
 pub use words::{about, bytes, count, cut_list};
-use words::{is_missing, it_has, list};
+use words::{is_missing, is_there, it_has, list};
 
 /// The result of every fallible function of the library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -110,7 +110,7 @@ pub enum Error {
         findings: Vec<String>,
     },
     /// Something else already has that name.
-    #[error("{what} already exists{why}")]
+    #[error("{what} {}{why}", is_there(*there))]
     Exists {
         /// What already exists.
         what: String,
@@ -195,8 +195,8 @@ pub enum Error {
         what: String,
         /// Why, worded to follow the statement's title.
         why: String,
-        /// Whether it is signed by a key that has no right to do so.
-        is_strangers: bool,
+        /// Which rule it breaks.
+        breach: Breach,
     },
     /// A server does not accept what was sent. Exit code 4.
     #[error("{server} refuses it: {why}")]
@@ -299,17 +299,17 @@ pub enum Error {
         why: String,
     },
     /// No registry provides the images: they have to be built from the user's own source. Exit code 7.
-    #[error("{reference} cannot be pulled: {why}")]
+    #[error("{why}")]
     SourceNeeded {
         /// The version, as a pin.
         reference: String,
-        /// Which registry lacks what.
+        /// Which registry lacks what of which version.
         why: String,
         /// The version's description.
         about: String,
     },
     /// The disk is too full. Exit code 1.
-    #[error("{} has {} free, and {} are needed", place.display(), bytes(*free), bytes(*needed))]
+    #[error("the disk of {} has {} free, but {} are needed", place.display(), bytes(*free), bytes(*needed))]
     NoRoom {
         /// The folder.
         place: PathBuf,
@@ -398,7 +398,7 @@ impl Error {
 
     /// Creates an [`Error::Network`] for a request that is not made because the network is not to be used.
     pub fn offline(url: impl fmt::Display) -> Error {
-        Error::network(NetworkKind::Offline, url, "was not contacted: offline")
+        Error::network(NetworkKind::Offline, url, "was not contacted, because isn is offline")
     }
 
     /// Creates an [`Error::Exists`].

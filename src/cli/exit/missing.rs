@@ -57,21 +57,20 @@ pub(super) fn help(kind: Missing, what: &str, place: &str, advice: Advice<'_>) -
                 .into()
         }
         Missing::Recipe => {
-            "`isn list` shows the recipes that come with isn; a file of your own is named by its path".into()
+            "`isn list` shows what comes with isn; a file of your own is named by its path".into()
         }
         Missing::Version => match near::hash(what) {
             Some(hash) => format!("a dataset hash is written with b3: in front: {hash}"),
             None if Path::new(what).is_dir() => format!(
-                "`isn list{same_registry}` shows what the registry has. If you mean the folder here, `isn verify \
-                 {}` checks it",
-                shell_word(Path::new(".").join(what).display())
+                "`isn list{same_registry}` shows what the registry has. If you mean the folder here, {}",
+                near::folder(what)
             ),
             None => {
                 format!("`isn list{same_registry}` shows what the registry has; --registry selects another")
             }
         },
         // The place is the version's pin.
-        Missing::Split | Missing::Class | Missing::ClassId => {
+        Missing::Split | Missing::Class | Missing::ClassLabel => {
             format!("`isn info {}{same_registry}` lists what it has", shell_word(place))
         }
         Missing::Image => {
@@ -83,7 +82,9 @@ pub(super) fn help(kind: Missing, what: &str, place: &str, advice: Advice<'_>) -
              (--registry)"
                 .into()
         }
-        Missing::Owner => format!("`isn owner show NAME{same_registry}` lists the owners of a name"),
+        Missing::Owner => {
+            format!("`isn owner show {}{same_registry}` lists the owners of the name", near::name_in(place))
+        }
         Missing::Trusted => "`isn trust list` lists the keys that you trust".into(),
         // Nothing is to be done about a log that a registry never had, an image that a ledger does not
         // mention, or the like.

@@ -27,8 +27,9 @@ pub(super) fn unreleased(reference: &DatasetRef, registry: &str) -> String {
 pub(super) fn needed(reference: &str, about: &str) -> String {
     let about: String = about.trim().lines().map(|line| format!("\n  | {line}")).collect();
     format!(
-        "build it from your own copy of the source images:\n  isn pull {reference} --source DIR\nor use a \
-         registry that has its images (--registry). The publisher describes the version:{about}"
+        "build it from your own copy of the source images:\n  isn pull {} --source DIR\nor use a registry that has \
+         its images (--registry). The publisher describes the version:{about}",
+        shell_word(reference)
     )
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
 
-use isn_format::error::{At, KeyFault, Missing, Mistake, NetworkKind, Overlap, Reject, There, chain};
+use isn_format::error::{At, Breach, KeyFault, Missing, Mistake, NetworkKind, Overlap, Reject, There, chain};
 
 use super::*;
 use isn_registry::trust::RegistryId;
@@ -34,6 +34,9 @@ fn io(kind: ErrorKind) -> Error {
         ErrorKind::IsADirectory => "Is a directory (os error 21)",
         _ => "Input/output error (os error 5)",
     };
+    if kind == ErrorKind::Other {
+        return Error::io("read", "birds-1.0/B3SUMS")(io::Error::from_raw_os_error(5));
+    }
     let action = if kind == ErrorKind::StorageFull { "write" } else { "read" };
     Error::io(action, "birds-1.0/B3SUMS")(io::Error::new(kind, why))
 }
@@ -85,7 +88,7 @@ fn missing(kind: Missing, what: &str) -> Error {
         Missing::Version | Missing::Object | Missing::Recipe => "registry birds-registry",
         Missing::Split
         | Missing::Class
-        | Missing::ClassId
+        | Missing::ClassLabel
         | Missing::Image
         | Missing::Other
         | Missing::Log
@@ -102,15 +105,15 @@ fn key(fault: KeyFault, why: &str) -> Error {
 fn taken(there: There) -> Error {
     let (what, why) = match there {
         There::Place => ("birds-1.0", ", and is not empty"),
-        There::WorkingFolder => ("birds-1.0", ", and is the current folder or above it"),
+        There::WorkingFolder => ("birds-1.0", ", and is the current folder, or contains it"),
         There::Changed => ("birds-1.0", ", and is birds@1.0, damaged or edited"),
         There::MountPoint => ("birds-1.0", ", and is a mount point"),
         There::Protected => ("birds-1.0", ", and cannot be replaced: its permissions forbid it"),
         There::KeyFile => ("key alice", ": home/keys/alice is never overwritten; choose another name"),
         There::LogKey => ("a log key for registry reg", ", reg+00+A: a registry is one log"),
-        There::Release => ("release birds@1.0", " with dataset hash b3:5f1d…, this build has b3:07aa…"),
+        There::Release => ("release birds@1.0", " with dataset hash b3:5f1d…, but this build has b3:07aa…"),
         There::Said => ("a signature of birds.statement by SHA256:abc", ""),
-        There::Running => ("another build of out", " and is still running"),
+        There::Running => ("another build of out", ""),
     };
     Error::exists(there, what, why)
 }
@@ -157,12 +160,13 @@ fn unreleased(registry: &str) -> Error {
     Error::Unreleased { reference: "birds@1.0".parse().unwrap(), registry: registry.into() }
 }
 
-fn refused(is_strangers: bool) -> Error {
-    let why = match is_strangers {
-        true => "is signed by SHA256:abc, which is not an owner of the name",
-        false => "is a second release of that version: entry 7 is the first",
+fn refused(breach: Breach) -> Error {
+    let why = match breach {
+        Breach::Stranger => "is signed by SHA256:abc, which is not an owner of the name",
+        Breach::SecondRelease => "is a second release of that version: entry 7 is the first",
+        Breach::Other => "is one too many: log example.org/birds may have 9 entries",
     };
-    Error::Refused { what: "the release of birds@1.0".into(), why: why.into(), is_strangers }
+    Error::Refused { what: "the release of birds@1.0".into(), why: why.into(), breach }
 }
 
 fn foreign(path: &str) -> Error {
@@ -248,8 +252,9 @@ fn examples() -> Vec<Error> {
             known: "reg+00+A".into(),
             other: Some("reg+11+B".into()),
         },
-        Error::Refused { is_strangers: false, .. } => refused(false),
-        Error::Refused { is_strangers: true, .. } => refused(true),
+        Error::Refused { breach: Breach::SecondRelease, .. } => refused(Breach::SecondRelease),
+        Error::Refused { breach: Breach::Stranger, .. } => refused(Breach::Stranger),
+        Error::Refused { breach: Breach::Other, .. } => refused(Breach::Other),
         Error::Denied { .. } => Error::Denied {
             server: "https://data.example.org".into(),
             why: "the release of birds@1.0 is signed by SHA256:abc, which is not an owner of the name".into(),
@@ -328,8 +333,8 @@ fn examples() -> Vec<Error> {
         },
         Error::NotFound { kind: Missing::Recipe, .. } => missing(Missing::Recipe, "brids").near(["birds"]),
         Error::NotFound { kind: Missing::Class, .. } => missing(Missing::Class, "class n016141925").near(["n01614925", "n01616318"]),
-        Error::NotFound { kind: Missing::ClassId, .. } =>
-            missing(Missing::ClassId, "vulture").near(["n01616318"]),
+        Error::NotFound { kind: Missing::ClassLabel, .. } =>
+            missing(Missing::ClassLabel, "vulture").near(["n01616318"]),
         Error::NotFound { kind: Missing::Image, .. } => missing(Missing::Image, "image train/n01614925/2.png"),
         Error::NotFound { kind: Missing::File, .. } => missing(Missing::File, "B3SUMS"),
         Error::NotFound { kind: Missing::Object, .. } => missing(Missing::Object, "index reg/objects/5f/5f1d….index"),
@@ -338,12 +343,13 @@ fn examples() -> Vec<Error> {
             Error::Withdrawn { reference: "birds@1.0".parse().unwrap(), reason: "two people withdrew their consent".into() }
         },
         Error::Conflict { .. } => {
-            let why = "follows another owner statement than entry 7, the one in force".into();
+            let why = "builds on an owner statement that is no longer in force".into();
             Error::Conflict { what: "the owner statement of birds".into(), why }
         },
         Error::SourceNeeded { .. } => {
             let about = "Birds.\ngit clone https://example.org/birds".into();
-            Error::SourceNeeded { reference: "birds@1.0#b3:00".into(), why: "registry reg has no images of it".into(), about }
+            let why = "registry reg has no images of birds@1.0: it was published to be built from your own source";
+            Error::SourceNeeded { reference: "birds@1.0#b3:00".into(), why: why.into(), about }
         },
         Error::Overlap { .. } => {
             let input = "the source folder birds".into();
@@ -351,7 +357,7 @@ fn examples() -> Vec<Error> {
         },
         Error::NoRoom { .. } => Error::NoRoom { place: "birds".into(), needed: 2 << 30, free: 5 },
         Error::NotKept { .. } => {
-            Error::NotKept { cache: "/home/alice/.cache/isn".into(), why: "has 5 B free, and 2.00 GiB are needed".into() }
+            Error::NotKept { cache: "/home/alice/.cache/isn".into(), why: "has 5 B free, but 2.00 GiB are needed".into() }
         },
         Error::Key { fault: KeyFault::Passphrase, .. } => key(KeyFault::Passphrase, "the passphrase is wrong"),
         Error::Key { fault: KeyFault::Unasked, .. } => key(KeyFault::Unasked, "is protected by a passphrase"),
@@ -361,6 +367,8 @@ fn examples() -> Vec<Error> {
         },
         Error::Key { fault: KeyFault::NewPassphrase, .. } =>
             key(KeyFault::NewPassphrase, "the two passphrases differ"),
+        Error::Key { fault: KeyFault::NoPassphrase, .. } =>
+            key(KeyFault::NoPassphrase, "there is no terminal to ask for a passphrase"),
         Error::Key { fault: KeyFault::Elsewhere, .. } => key(KeyFault::Elsewhere, "is not on this machine; whoever created the registry has it"),
         Error::Key { fault: KeyFault::Agent, .. } => key(KeyFault::Agent, "is not held by the agent"),
         Error::Key { fault: KeyFault::Unusable, .. } =>
@@ -385,9 +393,11 @@ fn advice_names_the_registry_of_the_command_line() {
     let advice = Advice { to: Aim::Look, registry: Some("my registry") };
     let class = Error::not_found(Missing::Class, "class n02", "birds@1.0");
     let version = Error::not_found(Missing::Version, "birds@2.0", "registry my registry");
-    let refused = |is_strangers| Error::Refused { what: "x".into(), why: "y".into(), is_strangers };
+    let refused = |breach| Error::Refused { what: "the release of x@1.0".into(), why: "y".into(), breach };
     let denied = Error::Denied { server: "x".into(), why: "y".into() };
-    for error in [class, version, refused(true), refused(false), denied] {
+    let reason = "y".into();
+    let withdrawn = Error::Withdrawn { reference: "birds@1.0".parse().unwrap(), reason };
+    for error in [class, version, withdrawn, refused(Breach::Stranger), refused(Breach::Other), denied] {
         let help = help(&error, advice).unwrap();
         assert!(help.contains(" --registry 'my registry'` "), "{help}");
     }
@@ -427,8 +437,6 @@ fn what_every_error_says_is_as_it_is_written_down() {
 fn every_error_has_a_next_step() {
     for error in examples() {
         let says_all = match &error {
-            // The system's reason, which nobody here knows.
-            Error::Io { source, .. } => source.kind() == ErrorKind::Other,
             // What is wrong with an input, and what would be right.
             Error::Invalid { kind, .. } => *kind == Input::Other,
             // What a registry or a file never had: nothing is to be done about it.

@@ -36,7 +36,7 @@ pub(in crate::cli) struct AttestArgs {
 
 #[derive(Debug, Subcommand)]
 enum AttestCommand {
-    /// Check statements of others against the images that you have; exit 8 if one does not hold
+    /// Check statements of others against the images that you have; exits with 8 if one does not hold
     Verify {
         /// The signed statements
         #[arg(value_name = "FILE", required = true)]

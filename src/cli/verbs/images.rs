@@ -18,7 +18,7 @@ use isn_registry::ops::images::{ImagesReport, images};
 /// Arguments of `isn images`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ImagesArgs {
-    /// The version: NAME, NAME@VERSION or a pin; or a build
+    /// The version: NAME, NAME@VERSION or a pin; or the folder of a build, such as ./birds-build
     #[arg(value_name = "REF|BUILD")]
     version: VersionAt,
     #[command(flatten)]

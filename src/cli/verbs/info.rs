@@ -184,7 +184,7 @@ fn print_tree(output: &Output, report: &TreeReport) {
 
 /// Writes fields, a line each; those without a value are left out.
 fn write_fields(text: &mut Page, fields: &[(&str, String)]) {
-    for (name, value) in fields.iter().filter(|(name, value)| *name != "rebuilt" || !value.is_empty()) {
+    for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
         let mut lines = value.lines();
         writeln!(text, "  {name:<9}  {}", lines.next().unwrap_or_default());
         lines.for_each(|line| text.block("             ", line));

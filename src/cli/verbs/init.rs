@@ -86,8 +86,11 @@ fn print(output: &Output, report: &InitReport, source: &Path) {
     more(&mut text, report.left_out.len());
     output.warn(&report.warnings);
     if !report.has_licence {
-        let why = "the licence is not stated, and `isn publish` will refuse the version: change `licence` in the \
-                   recipe, or run this again with --licence";
+        let why = format!(
+            "the licence is not stated, and `isn publish` will refuse the version: change `licence` in the recipe, \
+             or remove {} and run this again with --licence",
+            shell_path(&report.out)
+        );
         output.warn([why]);
     }
     writeln!(text, "next:");

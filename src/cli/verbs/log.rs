@@ -30,7 +30,7 @@ pub(in crate::cli) enum LogCommand {
         #[command(flatten)]
         registry: RegistryArg,
     },
-    /// Replay the log from its first entry and check every tile; exit 8 if an entry has no effect
+    /// Replay the log from its first entry and check every tile; exits with 8 if an entry has no effect
     Verify {
         /// The attestation log, in which keys state to have built versions
         #[arg(long)]

@@ -101,7 +101,7 @@ pub(super) enum Command {
     Owner(owner::OwnerCommand),
     /// Revoke a key in the datasets that it owns
     Revoke(revoke::RevokeArgs),
-    /// Yank a version: it stays available, and every pull warns
+    /// Yank a version: it stays available; every pull prints a warning
     Yank(yank::YankArgs),
     /// Withdraw a version: its objects may be deleted
     Withdraw(withdraw::WithdrawArgs),
@@ -130,7 +130,7 @@ pub(super) enum Command {
     /// Serve a registry's folder over HTTP/1.1 and HTTP/2
     #[cfg(feature = "serve")]
     Serve(serve::ServeArgs),
-    /// Check this machine's set-up; exit 8 if something will not work
+    /// Check this machine's set-up; exits with 8 if something fails
     Doctor(doctor::DoctorArgs),
     /// Draw source images, to try isn without ImageNet
     #[command(subcommand)]

@@ -24,7 +24,7 @@ use isn_registry::ops::sync;
 /// Arguments of `isn pull`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct PullArgs {
-    /// The version: NAME, NAME@VERSION or a pin; or a build
+    /// The version: NAME, NAME@VERSION or a pin; or the folder of a build, such as ./birds-build
     #[arg(value_name = "REF|BUILD")]
     version: VersionAt,
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub(in crate::cli) struct PullArgs {
     /// Build the version from your own copy of the source images, instead of fetching its images
     #[arg(long, value_name = "DIR", conflicts_with_all = ["splits", "classes", "images"])]
     source: Option<PathBuf>,
-    /// Build it from the recipe in the binary, and ask no registry for a release
+    /// Build it from the bundled recipe, and ask no registry (needs --source)
     #[arg(long, requires = "source", conflicts_with = "lock")]
     unreleased: bool,
     /// Hard-link images from trees on this disk instead of copying them, so that an edit shows in both. Files
@@ -47,7 +47,7 @@ pub(in crate::cli) struct PullArgs {
     /// Record the version in ./isn.lock
     #[arg(long)]
     lock: bool,
-    /// Record a tree even if it is outside this folder
+    /// With --lock: record a tree even if it is outside this folder
     #[arg(long, requires = "lock")]
     allow_outside: bool,
 }
@@ -130,7 +130,7 @@ fn print(output: &Output, report: &PullReport, asked: &PullArgs, known: BTreeSet
         (false, _) if stated.line().is_some() => writeln!(text, "  not released"),
         (false, VersionAt::Folder(build)) => writeln!(
             text,
-            "  not released: `isn publish {} --registry REGISTRY` releases it",
+            "  not released: `isn publish {} --registry REGISTRY --key KEY` releases it",
             shell_word(build.display())
         ),
         (false, VersionAt::Registry(_)) => {

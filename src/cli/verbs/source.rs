@@ -17,7 +17,7 @@ use isn_registry::ops::source::{CheckOptions, SourceReport, check};
 /// Arguments of `isn source`.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum SourceCommand {
-    /// Report the layout of a source, and which images of a recipe it lacks; exit 8 if it lacks any
+    /// Report the layout of a source, and which images of a recipe it lacks; exits with 8 if it lacks any
     Check {
         /// The source images: folders, the official archives, Kaggle's layout or parquet files
         #[arg(value_name = "DIR")]

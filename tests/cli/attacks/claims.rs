@@ -201,7 +201,11 @@ fn a_link_on_the_way_to_a_claim_is_no_claim() {
         std::os::unix::fs::symlink(forger.path("elsewhere"), forger.path(folder)).unwrap();
         for args in WRITERS.into_iter().chain([&["log", "unclaim", "--registry", "reg"][..]]) {
             let ran = forger.isn(args).fails(1, folder);
-            assert!(!ran.stderr.contains("unclaim") && ran.stderr.contains("move it away"), "{}", ran.stderr);
+            assert!(
+                !ran.stderr.contains("unclaim") && ran.stderr.contains("move it elsewhere"),
+                "{}",
+                ran.stderr
+            );
         }
         let said = forger.isn(&["verify", "reg"]).stderr;
         assert!(said.contains("stops the next publish") && !said.contains("unclaim"), "{said}");

@@ -33,7 +33,7 @@ fn the_folder_that_one_is_in_or_above_it_is_not_replaced_by_any_name() {
         ("tree/train", &by_link),
     ] {
         let pull = ["pull", "grads@1.1", "--registry", &registry, "--to", to];
-        let ran = at(&sandbox, folder, &pull).fails(1, "is the folder that you are in");
+        let ran = at(&sandbox, folder, &pull).fails(1, "is the current folder, or contains it");
         assert!(ran.stderr.contains("run the command outside"), "{}", ran.stderr);
         assert_eq!(number(&sandbox.path("tree")), before, "{folder} {to}");
         // A version that is there already does not need to be put in place.
@@ -50,7 +50,11 @@ fn the_folder_that_one_is_in_or_above_it_is_not_replaced_by_any_name() {
         ] {
             // The folder above has the source images, too.
             let is_around_source = args[0] == "build" && to == "..";
-            let why = if is_around_source { "contains the source" } else { "is the folder that you are in" };
+            let why = if is_around_source {
+                "contains the source"
+            } else {
+                "is the current folder, or contains it"
+            };
             let ran = at(&sandbox, "full", args).fails(1, why);
             assert!(!ran.stderr.contains("remove what is there"), "{}", ran.stderr);
         }
@@ -64,7 +68,7 @@ fn the_folder_that_one_is_in_or_above_it_is_not_replaced_by_any_name() {
             &["build", "../grads-1.0.toml", "--source", "../raw", "--out", to],
             &["demo", "source", to],
         ] {
-            at(&sandbox, "empty", args).fails(1, "is the folder that you are in");
+            at(&sandbox, "empty", args).fails(1, "is the current folder, or contains it");
         }
     }
     assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());

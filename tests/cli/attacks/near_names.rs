@@ -17,8 +17,9 @@ fn a_misspelt_name_of_a_recipe_is_told_by_every_verb() {
         &["verify", "imagebird"],
         &["diff", "imagebird", "demobirds"],
     ] {
+        let meant = if args[1].contains('@') { "imagebirds@1.0" } else { "imagebirds" };
         let args = [args, &["--registry", "bundled"]].concat();
-        sandbox.isn(&args).fails(6, "did you mean 'imagebirds'?");
+        sandbox.isn(&args).fails(6, &format!("did you mean '{meant}'?"));
     }
     for args in [
         &["build", "imagebird", "--source", "source"][..],

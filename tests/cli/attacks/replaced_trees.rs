@@ -325,6 +325,6 @@ fn the_folder_that_one_is_in_has_a_name_and_is_not_replaced() {
     at("out", &build).ok();
     fs::create_dir(sandbox.path("empty")).unwrap();
     let pull = ["pull", "grads@1.0", "--registry", "../reg", "--to", "."];
-    at("empty", &pull).fails(1, "is the folder that you are in");
+    at("empty", &pull).fails(1, "is the current folder, or contains it");
     at("tree", &pull).ok();
 }

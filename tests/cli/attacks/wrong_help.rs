@@ -187,7 +187,10 @@ fn a_folder_that_is_no_registry_is_told_for_what_it_is() {
 fn a_text_that_is_no_reference_is_told_with_what_it_may_mean() {
     let (sandbox, pin) = Sandbox::published();
     sandbox.pull("grads@1.0", &[]).ok();
+    fs::create_dir(sandbox.path("Photos")).unwrap();
     for (text, meant) in [
+        ("Photos", "`isn init ./Photos` writes a recipe"),
+        ("Photos", "A version is written like photos"),
         ("Grads@1.0", "did you mean grads@1.0?"),
         ("grads==1.0", "did you mean grads@1.0?"),
         ("grads@1", "did you mean grads@1.0?"),
@@ -351,7 +354,13 @@ fn a_setting_or_file_that_is_wrong_is_named() {
 fn a_folder_with_the_name_of_a_dataset_is_no_version() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("photos")).unwrap();
-    sandbox.isn(&["info", "photos"]).fails(6, "If you mean the folder here, `isn verify ./photos` checks it");
+    let ran =
+        sandbox.isn(&["info", "photos"]).fails(6, "If you mean the folder here, it is a folder of files");
+    helps(&ran, "`isn init ./photos`", "isn verify ./photos");
+    helps(&ran, "`isn build RECIPE --source ./photos`", "isn verify ./photos");
+    fs::write(sandbox.path("photos/B3SUMS"), "").unwrap();
+    let ran = sandbox.isn(&["info", "photos"]).fails(6, "If you mean the folder here, it is a tree");
+    helps(&ran, "write ./photos", "isn init");
 }
 
 #[test]
@@ -476,7 +485,7 @@ fn a_name_that_is_not_in_the_log_is_not_found() {
     let (sandbox, _) = Sandbox::published();
     for verb in ["yank", "withdraw"] {
         for (version, there) in
-            [("grad@1.0", "did you mean 'grads'?"), ("nope@1.0", "`isn list --registry reg` shows")]
+            [("grad@1.0", "did you mean 'grads@1.0'?"), ("nope@1.0", "`isn list --registry reg` shows")]
         {
             let args = [verb, version, "--reason", "x", "--registry", "reg", "--key", "me"];
             let ran = sandbox.isn(&args).fails(6, &format!("{version} is not in registry reg"));

@@ -197,7 +197,7 @@ fn who_may_not_publish_changes_nothing() {
     let after = public(&sandbox);
     let answer = post(&served, OTHER, &json!({ "statements": yours, "packs": packs }));
     assert_eq!(answer.status, 409, "{}", answer.text());
-    assert!(answer.text().contains("entry 0"), "{}", answer.text());
+    assert!(answer.text().contains("no longer in force"), "{}", answer.text());
     assert!(public(&sandbox) == after);
 
     // A token that was removed is refused at once.

@@ -46,8 +46,10 @@ pub enum KeyFault {
     Passphrase,
     /// A passphrase is needed, and there is nobody to ask for it.
     Unasked,
-    /// The passphrase of a new key was refused, or could not be asked for.
+    /// The passphrase of a new key was not entered twice.
     NewPassphrase,
+    /// A new key has no passphrase, and nobody said that it needs none.
+    NoPassphrase,
     /// The private key of a log is on another machine.
     Elsewhere,
     /// The SSH agent does not sign with it.
@@ -148,13 +150,24 @@ pub enum Missing {
     /// A class of a version.
     Class,
     /// A class of a version, which was named by its label. The similar things are the ids with that label.
-    ClassId,
+    ClassLabel,
     /// An image of a version.
     Image,
     /// A file or folder of the user. The place is empty if it was looked for at its own path.
     File,
     /// A file of a registry that another file refers to.
     Object,
+}
+
+/// Which rule a statement breaks that would have no effect as an entry of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Breach {
+    /// It is signed by a key that has no right to do so.
+    Stranger,
+    /// It releases a version that is released already.
+    SecondRelease,
+    /// Another.
+    Other,
 }
 
 /// The kind of thing that already exists.

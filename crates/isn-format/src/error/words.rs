@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Missing;
+use super::{Missing, There};
 
 /// Formats a number of bytes: `512 B`, `1.50 GiB` (two decimals and a binary unit).
 pub fn bytes(n: u64) -> String {
@@ -76,6 +76,14 @@ pub(super) fn list<T: fmt::Display>(items: &[T]) -> String {
     items.iter().map(|item| format!("\n  {item}")).collect()
 }
 
+/// Returns the predicate that something exists.
+pub(super) fn is_there(there: There) -> &'static str {
+    match there {
+        There::Running => "is still running",
+        _ => "already exists",
+    }
+}
+
 /// Returns the sentence that something does not exist.
 pub(super) fn is_missing(kind: Missing, what: &str, place: &str) -> String {
     match kind {
@@ -93,7 +101,7 @@ pub(super) fn is_missing(kind: Missing, what: &str, place: &str) -> String {
             format!("there is no folder {what}, the registry that {place} names")
         }
         Missing::Log => format!("{place} has no {what}"),
-        Missing::ClassId => format!("{what} is the label of a class of {place}, not its id"),
+        Missing::ClassLabel => format!("{what} is the label of a class of {place}, not its id"),
         Missing::File if place.is_empty() => format!("{what} does not exist"),
         _ => format!("{what} is not in {place}"),
     }
@@ -103,7 +111,7 @@ pub(super) fn is_missing(kind: Missing, what: &str, place: &str) -> String {
 /// list.
 pub(super) fn it_has(kind: Missing, near: &[String]) -> String {
     const SHOWN: usize = 8;
-    let lead = if kind == Missing::ClassId { "id:" } else { "it has" };
+    let lead = if kind == Missing::ClassLabel { "id:" } else { "it has" };
     let shown = near[..near.len().min(SHOWN)].join(", ");
     match near.len() {
         0 => String::new(),

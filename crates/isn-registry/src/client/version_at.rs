@@ -121,7 +121,10 @@ pub(crate) async fn describe_build(folder: &Path) -> Result<(Registry, Snapshot)
     let (registry, mut snapshot) = build::describe(folder).await?;
     let name = folder.to_str().filter(|text| text.parse::<DatasetRef>().is_ok());
     snapshot.head.warnings.extend(name.map(|name| {
-        format!("{name} is the build in this folder, not a dataset of a registry: ./{name} says so")
+        format!(
+            "{name} is taken for the build in this folder, not for a dataset of a registry: write ./{name} to \
+             avoid this warning"
+        )
     }));
     Ok((registry, snapshot))
 }

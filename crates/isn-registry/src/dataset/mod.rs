@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 pub use batch::Batch;
-pub use places::Places;
+pub use places::{IN_TREE, Places};
 
 use self::places::Bytes;
 use crate::identity::Identity;

@@ -284,9 +284,12 @@ fn in_shard(path: &Path) -> String {
     format!("shard {}", path.display())
 }
 
+/// What begins the name of an image of a tree in messages, before its path.
+pub const IN_TREE: &str = "in a tree, ";
+
 /// An image of a tree, for messages.
 fn in_tree(path: &Path) -> String {
-    format!("in a tree, {}", path.display())
+    format!("{IN_TREE}{}", path.display())
 }
 
 #[cfg(unix)]

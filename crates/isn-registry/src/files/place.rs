@@ -132,7 +132,7 @@ pub(crate) fn check_not_around_us(path: &Path) -> Result<()> {
     if !is_around_us(path) {
         return Ok(());
     }
-    let why = ", and is the folder that you are in, or above it: you would be in one that is no more";
+    let why = ", and is the current folder, or contains it";
     Err(Error::exists(There::WorkingFolder, path.display(), why))
 }
 

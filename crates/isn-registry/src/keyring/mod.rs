@@ -111,7 +111,7 @@ impl Keyring {
             return Err(Error::Key {
                 key: name.to_string(),
                 why: "the passphrase is empty".into(),
-                fault: KeyFault::NewPassphrase,
+                fault: KeyFault::NoPassphrase,
             });
         }
         create_private_dir(&self.folder)?;

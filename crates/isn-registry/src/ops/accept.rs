@@ -297,10 +297,7 @@ fn place_of(history: &History, attested: &Attested) -> Result<Option<u64>> {
             Some(dataset) if dataset.owners.id == attested.id => Ok(Some(dataset.owners.index)),
             Some(dataset) if owner.previous != Some(dataset.owners.id) => Err(Error::Conflict {
                 what: attested.statement.title(),
-                why: format!(
-                    "follows another owner statement than entry {}, the one in force",
-                    dataset.owners.index
-                ),
+                why: "builds on an owner statement that is no longer in force".into(),
             }),
             _ => Ok(None),
         },

@@ -59,7 +59,7 @@ pub fn fetch(
     registry.keep_pin(&snapshot).map_err(|e| cache.unwritable(&chain(&e)))?;
     let check_room = |needed| match files::free_space(cache.root()) {
         Some((_, free)) if needed > free => {
-            Err(cache.not_kept(format!("has {} free, and {} are needed", size(free), size(needed))))
+            Err(cache.not_kept(format!("has {} free, but {} are needed", size(free), size(needed))))
         }
         _ => Ok(()),
     };

@@ -17,7 +17,7 @@ use super::{Registry, has_lost_about, layout};
 use crate::known_logs::{KnownLog, KnownLogs};
 use crate::transport;
 use crate::trust::{Known, RegistryId};
-use isn_format::error::{Error, KeyFault, Result};
+use isn_format::error::{Breach, Error, KeyFault, Result};
 use isn_format::log::{
     History, LogKey, LogSigner, MAX_CLAIM, Replica, SignedCheckpoint, SignedClaim, bundle, leaf_hash,
 };
@@ -298,7 +298,7 @@ impl<'a> OwnLog<'a> {
         let most = self.anchor().most_entries();
         let Some(beyond) = more.get(most.saturating_sub(size) as usize) else { return Ok(()) };
         let why = format!("is one too many: log {} may have {most} entries", self.anchor().origin());
-        Err(Error::Refused { what: beyond.claimed().title(), why, is_strangers: false })
+        Err(Error::Refused { what: beyond.claimed().title(), why, breach: Breach::Other })
     }
 
     /// Appends all statements or none; each must have an effect at its position.

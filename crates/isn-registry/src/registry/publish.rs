@@ -206,8 +206,8 @@ impl RegistryWriter {
         let path = layout::release(&release.id);
         match self.store.read(&path)? {
             Some(there) if there != signed => {
-                let why = "is there, but the log has no such release: it was not published here. Look at \
-                           what it is, and move it away";
+                let why = "is there, but the log has no such release: it was not published here. Check \
+                           what it is, and move it elsewhere";
                 Err(Error::trust(self.store.locate(&path), why))
             }
             _ => Ok(()),

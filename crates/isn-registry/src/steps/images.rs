@@ -14,7 +14,7 @@ use crate::registry::fetch::{Frame, Outcome, REQUESTS, Round, Sink};
 use crate::registry::segment::Segment;
 use crate::registry::{Packs, Registry, Snapshot};
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Result, count};
 use isn_format::pack::Pack;
 use isn_format::shard::FrameReader;
 
@@ -44,20 +44,18 @@ pub(crate) fn plan<'a>(
     let Some(image) = absent.first() else { return Ok(segments) };
     let rebuild_only = packs.is_empty()
         && runtime.block_on(registry.is_rebuild_only(&snapshot.head.manifest_ref.blake3)).unwrap_or(false);
+    let manifest = &snapshot.head.manifest;
+    let (registry, id) = (format!("registry {}", registry.name()), manifest.id());
     Err(Error::SourceNeeded {
-        reference: snapshot.head.manifest.pin().to_string(),
+        reference: manifest.pin().to_string(),
         why: match packs.len() {
             0 if rebuild_only => {
-                format!("it is rebuild-only: registry {} has no images of it", registry.name())
+                format!("{registry} has no images of {id}: it was published to be built from your own source")
             }
-            0 => format!("registry {} has no images of it", registry.name()),
-            _ => format!(
-                "registry {} lacks {} of its images, {image} the first",
-                registry.name(),
-                absent.len()
-            ),
+            0 => format!("{registry} has no images of {id}"),
+            _ => format!("{registry} lacks {} of {id}, {image} the first", count(absent.len(), "image")),
         },
-        about: snapshot.head.manifest.description.clone(),
+        about: manifest.description.clone(),
     })
 }
 

@@ -77,5 +77,5 @@ fn missing_class(what: &dyn Display, classes: &[Class], id: &str) -> Error {
         let missing = Error::not_found(Missing::Class, format!("class {id}"), what);
         return missing.near(classes.iter().map(|class| &class.id));
     }
-    Error::not_found(Missing::ClassId, id, what).near(labelled)
+    Error::not_found(Missing::ClassLabel, id, what).near(labelled)
 }

@@ -10,7 +10,7 @@ use crate::registry::publish::RegistryWriter;
 use crate::registry::store;
 use crate::transport::Access;
 use crate::trust::Known;
-use isn_format::error::{Error, Result, There};
+use isn_format::error::{Breach, Error, Result, There};
 use isn_format::key::{PublicKey, Signer};
 use isn_format::log::{History, Refusal};
 use isn_format::statement::{SignedStatement, Statement};
@@ -112,7 +112,12 @@ pub fn missing(history: &History, statement: &Statement, keys: &[PublicKey]) -> 
         Ok(()) => Ok(0),
         Err(refusal) if refusal.missing > 0 => Ok(refusal.missing),
         Err(Refusal { why, is_strangers, .. }) => {
-            Err(Error::Refused { what: statement.title(), why, is_strangers })
+            let breach = match statement {
+                _ if is_strangers => Breach::Stranger,
+                Statement::Release(new) if history.release(&new.id).is_some() => Breach::SecondRelease,
+                _ => Breach::Other,
+            };
+            Err(Error::Refused { what: statement.title(), why, breach })
         }
     }
 }

@@ -16,15 +16,16 @@ use isn_format::error::Result;
 /// Arguments of `isn audit`.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum AuditCommand {
-    /// Rank labels that are probably wrong, by predicted probabilities or embeddings; exit 8 if there are any
+    /// Rank labels that are probably wrong, by predicted probabilities or embeddings; exits with 8 if there
+    /// are any
     Labels(labels::LabelsArgs),
-    /// Find copies of images, above all copies in different splits; exit 8 if there are any
+    /// Find copies of images, above all copies in different splits; exits with 8 if there are any
     Duplicates(duplicates::DuplicatesArgs),
-    /// Find images that are broken, tiny, blank, without colour or very long; exit 8 if there are any
+    /// Find images that are broken, tiny, blank, without colour or very long; exits with 8 if there are any
     Images(images::ImagesArgs),
     /// Count images by class and split, and compute how precise an accuracy on each split is
     Balance(balance::BalanceArgs),
-    /// Run duplicates, images and balance, reading each image once; exit 8 if anything is found
+    /// Run duplicates, images and balance, reading each image once; exits with 8 if anything is found
     All(all::AllArgs),
 }
 

@@ -27,8 +27,8 @@ pub(in crate::cli) struct AddArgs {
     #[arg(value_name = "LEDGER")]
     ledger: PathBuf,
     /// The source id of the image, for example ILSVRC2012_val_00000318: for ImageNet the file name, for an
-    /// imagefolder the path in the source, without the extension; after -- if it starts with -. The ID - reads
-    /// ids from stdin, one on each line
+    /// imagefolder the path in the source, without the extension; after -- if it starts with -. The ID -
+    /// reads ids from stdin, one on each line
     #[arg(value_name = "ID")]
     source_id: String,
     /// The decision: keep, remove, relabel, unsure or withdraw. With --claim: label, several, none or unclear

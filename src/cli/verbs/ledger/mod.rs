@@ -22,7 +22,7 @@ pub(in crate::cli) enum LedgerCommand {
     Add(add::AddArgs),
     /// Import the rows of another ledger, or published claims: ReaL's real.json, imagenet_mturk.json or CSV
     Import(import::ImportArgs),
-    /// Settle a recipe's ledger as a build does; exit 8 if something would stop the build
+    /// Settle a recipe's ledger as a build does; exits with 8 if something would stop the build
     Check(check::CheckArgs),
     /// Compare two ledgers
     Diff(diff::DiffArgs),

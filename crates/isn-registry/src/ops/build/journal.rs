@@ -51,11 +51,7 @@ impl Journal {
     /// finished, and otherwise starts over.
     pub(super) fn open(out: &Path, job: &Digest) -> Result<Self> {
         let Some(work) = Workplace::open(out, "")? else {
-            return Err(Error::exists(
-                There::Running,
-                format!("another build of {}", out.display()),
-                " and is still running",
-            ));
+            return Err(Error::exists(There::Running, format!("another build of {}", out.display()), ""));
         };
         let job = job.to_string();
         if files::read_nofollow(&work.own.join(JOB), MAX_JOB)?.is_none_or(|found| found != job.as_bytes()) {

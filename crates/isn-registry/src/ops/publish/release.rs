@@ -34,7 +34,11 @@ impl Lack {
             let why = if there.dataset() == release.dataset {
                 " with the same images, but another title, licence, recipe or ledger".into()
             } else {
-                format!(" with dataset hash b3:{}, this build has b3:{}", there.dataset(), release.dataset)
+                format!(
+                    " with dataset hash b3:{}, but this build has b3:{}",
+                    there.dataset(),
+                    release.dataset
+                )
             };
             return Err(Error::exists(There::Release, format!("release {}", release.id), why));
         }

@@ -1,5 +1,5 @@
-//! What isn does not guess: folders that may be splits or classes, so that no test image becomes a train
-//! image without a word. Each says what was understood, and what to do.
+//! What isn does not guess: folders that may be splits or classes, so that no test image silently becomes a
+//! train image. Each says what was understood, and what to do.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -43,7 +43,7 @@ pub(super) fn splits<'t>(
         _ if has(&[Split::Train]) && has(&[Split::Val, Split::Test]) => {
             if splits.iter().all(|(_, split)| split.is_unsorted()) {
                 return Err(format!(
-                    "is understood by half: {} are splits by their names, and have no folders of classes, but {} \
+                    "is only partly clear: {} are splits by their names, and have no folders of classes, but {} \
                      beside them {} images, too. If these are splits of one class, move {} away; if all are \
                      classes, rename {}",
                     and(&slashed(&names)),
@@ -127,7 +127,7 @@ pub(super) fn check(
             let folders: Vec<&str> = all.iter().map(|(holder, _)| holder.path.as_str()).collect();
             let inner = splits[0].name();
             return Err(format!(
-                "is understood by half: {} have folders named as splits, such as {}/, so they are no classes that \
+                "is only partly clear: {} have folders named as splits, such as {}/, so they are no classes that \
                  isn can read. If each is a dataset of its own, name one of them: {}. If they are classes, the \
                  splits must be above them: move {}/ to {inner}/{}/, and so on",
                 and(&slashed(&folders)),
@@ -147,7 +147,7 @@ pub(super) fn check(
                 true => String::new(),
             };
             return Err(format!(
-                "is understood by half: {}/ is the name of no class, and {} beside it {} images, too. If only the \
+                "is only partly clear: {}/ is the name of no class, and {} beside it {} images, too. If only the \
                  first has the pictures, {name}move the rest away; if they are classes, rename them",
                 bare.path,
                 and(&others),
@@ -164,14 +164,14 @@ pub(super) fn unsorted(tree: &Folder, places: &[&Folder]) -> Option<String> {
     let all = || std::iter::once(tree).chain(places.iter().copied());
     if let Some(list) = all().find_map(Folder::list) {
         return Some(format!(
-            "is understood by half: its {images} are in no folder of a class, and {list} may say their classes, \
+            "is only partly clear: its {images} are in no folder of a class, and {list} may say their classes, \
              which isn does not read. Sort the images into a folder for each class; or, if they are one class, move \
              {list} away"
         ));
     }
     let words = places.iter().find_map(|place| place.words())?;
     Some(format!(
-        "is understood by half: its {images} are in no folder of a class, and the names of the files may say their \
+        "is only partly clear: its {images} are in no folder of a class, and the names of the files may say their \
          classes ({}), which isn does not read. Sort the images into a folder for each class; or, if they are one \
          class, into one folder",
         words.iter().take(3).copied().collect::<Vec<_>>().join(", ")
@@ -185,7 +185,7 @@ pub(super) fn strays(place: &Folder) -> Option<String> {
     let folders: Vec<&str> = place.with_images().iter().map(|folder| folder.path.as_str()).collect();
     (place.images > sorted).then(|| {
         format!(
-            "is understood by half: {} of {} are in no folder of a class, and {} in {}. Sort them into a folder for \
+            "is only partly clear: {} of {} are in no folder of a class, and {} in {}. Sort them into a folder for \
              each class; or move {} away, if they are one class",
             place.images,
             count(place.total(), "image"),
@@ -199,10 +199,13 @@ pub(super) fn strays(place: &Folder) -> Option<String> {
 /// Says that a split has its images in no folder of a class, while others do.
 pub(super) fn half(unsorted: &Folder, sorted: &[&Folder]) -> String {
     let folders: Vec<&str> = sorted.iter().map(|place| place.path.as_str()).collect();
-    let classes = sorted.iter().map(|place| place.with_images().len()).max().unwrap_or_default();
+    let classes = match sorted.iter().map(|place| place.with_images().len()).max().unwrap_or_default() {
+        1 => "1 folder of a class".into(),
+        n => format!("{n} folders of classes"),
+    };
     let list = unsorted.list().map_or_else(String::new, |list| format!(" (perhaps {list} says it)"));
     format!(
-        "is understood by half: {} has {classes} folders of classes, but the {} of {}/ are in no such folder{list}. \
+        "is only partly clear: {} has {classes}, but the {} of {}/ are in no such folder{list}. \
          Sort them into folders with the names of those, or move {}/ away. If this is ImageNet, `isn recipe export \
          imagebirds` writes a recipe to begin with",
         and(&slashed(&folders)),
@@ -268,10 +271,12 @@ fn check_parts(folder: &Folder) -> Result<(), String> {
         return Ok(());
     }
     let (split, first) = parts[0];
+    let rest = rest(first.rsplit('/').next().unwrap_or_default());
+    let class = if rest.is_empty() { "CLASS".into() } else { rest.join("_") };
     let names: Vec<&str> = parts.iter().map(|(_, path)| *path).collect();
     Err(format!(
-        "has folders whose names have those of splits, {}: isn reads a folder for each split, and in it one for each \
-         class. If they are splits, move {first}/ to {split}/CLASS/, and so on; if they are classes, rename them",
+        "has folders named after splits, {}: isn reads a folder for each split, and in it one for each class. If \
+         they are splits, move {first}/ to {split}/{class}/, and so on; if they are classes, rename them",
         and(&names)
     ))
 }
