@@ -79,6 +79,7 @@ def build(tmp_path_factory):
 
 def test_folders_are_read_where_they_lie(tree, build, tmp_path, monkeypatch):
     everything = isn.load(PIN)
+    ids = everything.ids
     monkeypatch.setenv("ISN_REGISTRY", str(tmp_path / "nowhere"))
     unreleased = f"unreleased:demobirds/{everything.hash}"
     for folder, pin in [(tree, PIN), (build, unreleased)]:
@@ -93,7 +94,7 @@ def test_folders_are_read_where_they_lie(tree, build, tmp_path, monkeypatch):
         val = isn.load(str(folder), "val", size=32)
         images = np.concatenate([images for images, _ in val.batches(8, out="numpy")])
         assert images.shape == (40, 32, 32, 3)
-    assert isn.load(build).ids == everything.ids
+    assert isn.load(build).ids == ids
     # From another folder, too, and not once it is another version.
     monkeypatch.chdir(build.parent)
     with pytest.warns(isn.IsnWarning, match="birds-build is taken for the build in this folder"):
