@@ -108,7 +108,7 @@ def test_folders_are_read_where_they_lie(tree, build, tmp_path, monkeypatch):
     with pytest.raises(isn.IntegrityError):
         pickle.loads(pickled)
     with pytest.raises(isn.NotFoundError, match="nowhere"):
-        isn.load(tree).ids
+        _ = isn.load(tree).ids
 
 
 def test_map_style(train):
