@@ -38,8 +38,8 @@ pub trait Rows {
     fn bytes(&self) -> u64;
 }
 
-/// Images and classes that hash to a manifest's dataset hash and have the manifest's counts, or that a tree of
-/// the user's own lists.
+/// Images and classes that hash to a manifest's dataset hash and have the manifest's counts, or that a tree
+/// of the user's own lists.
 pub struct Description<R: Rows> {
     rows: R,
     classes: Vec<Class>,

@@ -201,7 +201,7 @@ fn a_text_that_is_no_reference_is_told_with_what_it_may_mean() {
         }
     }
     // A tree, for a verb that takes none.
-    let meant = "`isn verify grads-1.0` checks it. A version is written like grads@1.0";
+    let meant = "`isn verify ./grads-1.0` checks it. A version is written like grads@1.0";
     helps(&sandbox.isn(&["fetch", "grads-1.0"]).fails(2, "invalid value"), meant, "\u{0}");
     let ran = sandbox.isn(&["verify", "Grads@1.0"]).fails(1, "neither a folder nor a version");
     helps(&ran, "did you mean grads@1.0?", "\u{0}");
