@@ -64,9 +64,10 @@ impl Reader {
             })
         })?;
         let reference = match folder {
-            Some(folder) => folder.into_os_string().into_string().map_err(|folder| {
-                raise(py, Failure::usage(format!("{}: is not UTF-8", folder.display())))
-            })?,
+            Some(folder) => folder
+                .into_os_string()
+                .into_string()
+                .map_err(|folder| raise(py, Failure::usage(format!("{}: is not UTF-8", folder.display()))))?,
             None => dataset.identity().pin.clone(),
         };
         Ok(Reader { dataset: Arc::new(dataset), reference })

@@ -74,7 +74,7 @@ pub fn info(client: &Client, version: &VersionAt) -> Result<Report> {
 /// Returns what keys state to have built of a version that nobody has released, by registry.
 ///
 /// # Errors
-/// [`Error::Io`](isn_format::error::Error::Io) if the network cannot be prepared.
+/// [`Error::Io`] if the network cannot be prepared.
 pub fn stated(client: &Client, id: &VersionId) -> Result<Vec<(String, Vec<Outcome>)>> {
     Ok(transport::runtime()?.block_on(client.outcomes(id)))
 }
