@@ -339,6 +339,15 @@ fn a_folder_that_was_changed_is_not_read_as_what_it_was() {
         let error = refused(&tree).unwrap_or_else(|| panic!("{what}: was read"));
         assert!(matches!(error, Error::Integrity { .. } | Error::Invalid { .. }), "{what}: {error}");
     }
+    sandbox.copy("out", "bad");
+    for shard in sandbox.objects("bad", ".tar.zst") {
+        let mut bytes = sandbox.read(&shard);
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        sandbox.write(&shard, &bytes);
+    }
+    let said = sandbox.isn(&["export", "./bad", "--as", "webdataset"]).fails(3, ".tar.zst").stderr;
+    assert!(said.contains("`isn build`") && !said.contains("operator"), "{said}");
     for (at, path) in sandbox.objects("out", "").into_iter().enumerate() {
         let build = format!("build-{at}");
         sandbox.copy("out", &build);

@@ -35,7 +35,7 @@
 //! };
 //! let pin = "demobirds@1.0#b3:2a470dfd86048a024c838852321c5f0d12366410cba289fc262d7c3135d3b9a8";
 //! let options = LoadOptions {
-//!     reference: &pin.parse()?,
+//!     version: &pin.parse()?,
 //!     selection: &Selection::default(),
 //!     verify: Verify::Once,
 //!     jobs: 1,

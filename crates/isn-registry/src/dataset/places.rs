@@ -27,6 +27,8 @@ pub struct Places {
     open: AtomicUsize,
     /// The cache that the pieces are in.
     cache: Option<Cache>,
+    /// Whether the shards are those of a build.
+    in_build: bool,
 }
 
 /// A byte range of a shard, or an image of a tree.
@@ -211,7 +213,7 @@ impl Places {
         let read = |file: &File, buffer: &mut [u8]| {
             read_at(file, at, buffer).map_err(|e| match e.kind() {
                 io::ErrorKind::UnexpectedEof => {
-                    Error::integrity(in_shard(path), "ends too early").at(whose(is_piece))
+                    Error::integrity(in_shard(path), "ends too early").at(self.whose(is_piece))
                 }
                 _ if is_piece && !files::is_out_of_files(&e) => {
                     Error::integrity(in_shard(path), format!("cannot be read: {e}")).at(At::Cache)
@@ -247,6 +249,20 @@ impl Places {
         Ok(())
     }
 
+    /// Says that the shards are those of a build.
+    pub fn of_build(self) -> Places {
+        Places { in_build: true, ..self }
+    }
+
+    /// Returns whose bytes those of a shard, or of a piece of one, are.
+    fn whose(&self, is_piece: bool) -> At {
+        match (is_piece, self.in_build) {
+            (true, _) => At::Cache,
+            (false, true) => At::Build,
+            (false, false) => At::Registry,
+        }
+    }
+
     /// The cache that the pieces are in.
     pub(super) fn cache(&self) -> Option<&Cache> {
         self.cache.as_ref()
@@ -266,17 +282,12 @@ impl Places {
         let source = self.at.get(image).and_then(|&(source, _)| self.sources.get(source as usize));
         match source.map(|source| &source.kind) {
             Some(Kind::File { path, is_piece, .. }) => {
-                Error::integrity(in_shard(path), why).at(whose(*is_piece))
+                Error::integrity(in_shard(path), why).at(self.whose(*is_piece))
             }
             Some(Kind::Image(path)) => Error::integrity(in_tree(path), why).at(At::Tree),
             _ => Error::integrity("shard of the bundled registry", why).at(At::Registry),
         }
     }
-}
-
-/// Returns whether a shard's bytes belong to the cache or to the registry.
-fn whose(is_piece: bool) -> At {
-    if is_piece { At::Cache } else { At::Registry }
 }
 
 /// A shard, or a piece of one, for messages.

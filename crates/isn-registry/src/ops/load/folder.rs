@@ -50,7 +50,7 @@ fn of_build(folder: &Path, options: &LoadOptions<'_>) -> Result<Dataset> {
         return Err(Error::integrity(folder.display(), why));
     }
     let (unsigned, verify) = (snapshot.head.unsigned(), options.verify);
-    let warnings = snapshot.head.warnings;
+    let (warnings, places) = (snapshot.head.warnings, places.of_build());
     let (index, basis) = (Some(manifest.objects.index.blake3), Basis::Packs);
     let part = options.selection.clone();
     Ok(Dataset::new(Parts {
