@@ -123,13 +123,13 @@ diff <(cd tree-noise@1.0 && find . -type f | sort | xargs sha256sum) \
     <("$isn" --quiet pull noise@1.0 --registry $R --to again >/dev/null && cd again && find . -type f | sort | xargs sha256sum)
 "$isn" --quiet yank noise@1.0 --reason "labels are wrong" --registry $R --key me >/dev/null
 "$isn" --quiet registry check $R
-fails 5 "was not contacted: offline" "$isn" --offline list --registry $R
+fails 5 "was not contacted, because isn is offline" "$isn" --offline list --registry $R
 # A rebuild-only version: an empty object marks it.
 B=s3://isn-first/bare
 "$isn" --quiet publish out1 --registry $B --key me --rebuild-only >/dev/null
 "$isn" trust add $B "$("$isn" key show me)" >/dev/null
 "$isn" --quiet registry check $B | grep -qF "rebuild-only, without images: noise@1.0"
-fails 7 "it is rebuild-only" "$isn" --quiet pull noise@1.0 --registry $B --no-cache --to bare
+fails 7 "it was published to be built from your own source" "$isn" --quiet pull noise@1.0 --registry $B --no-cache --to bare
 "$isn" --quiet pull noise@1.0 --registry $B --no-cache --source raw1 --to bare >/dev/null
 diff -r --exclude ISN.json bare tree-noise@1.0
 
