@@ -8,9 +8,21 @@
 //! [`release::Release`] is the signed [`statement`] that binds a name and a version to all of this;
 //! statements are the entries of a registry's [`log`].
 //!
+//! | about | modules |
+//! |---|---|
+//! | what is made | [`recipe`], [`source_kind`], [`source_spec`], [`ilsvrc2012`], [`ledger`], [`corrections`], [`groups`], [`split`], [`pixel_spec`] |
+//! | what a version is | [`manifest`], [`index`], [`class`], [`tree`], [`description`], [`possession`] |
+//! | how it is stored | [`object`], [`pack`], [`shard`], [`table`], [`json_lines`] |
+//! | who says so | [`key`], [`statement`], [`release`], [`log`] |
+//! | how it is read | [`order`], [`augment`] |
+//! | words | [`digest`], [`dataset_ref`], [`rel_path`], [`text`], [`error`] |
+//!
+//! Functions that read bytes take the name that errors call them by, mostly as `what`.
+//!
 //! # Verifying a version without isn
 //!
-//! With the files of a registry, however they were fetched, and a publisher's key:
+//! A tree is checked as [`tree::Sums`] shows. With the files of a registry, however they were fetched, and a
+//! publisher's key:
 //!
 //! ```
 //! use isn_format::description::Description;
