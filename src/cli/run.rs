@@ -81,12 +81,17 @@ impl Run {
     }
 
     /// Reads the recipe that an argument names: a file's or, if there is none of that name, one of the
-    /// registry in the binary. Other registries are not asked, because nobody signs their recipes.
+    /// registry in the binary. A folder of that name without a recipe in it, as whoever pulled the dataset has,
+    /// changes nothing. Other registries are not asked, because nobody signs their recipes.
     pub(super) fn recipe(&self, argument: &Path) -> Result<RecipeFile> {
-        let name = argument.to_str().and_then(|text| text.parse().ok());
-        match name.filter(|_| files::is_absent(argument)) {
-            Some(name) => find(&self.client(&RegistryArg::itself(BUNDLED))?, &name).map(|(recipe, _)| recipe),
-            None => RecipeFile::open(argument),
+        let bundled =
+            |name| find(&self.client(&RegistryArg::itself(BUNDLED))?, &name).map(|(recipe, _)| recipe);
+        match argument.to_str().and_then(|text| text.parse().ok()) {
+            Some(name) if files::is_absent(argument) => bundled(name),
+            Some(name) if argument.is_dir() && !argument.join("recipe.toml").exists() => {
+                bundled(name).or_else(|_| RecipeFile::open(argument))
+            }
+            _ => RecipeFile::open(argument),
         }
     }
 

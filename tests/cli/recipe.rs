@@ -13,7 +13,18 @@ fn a_bundled_recipe_builds_the_released_hash_without_a_file() {
     assert_eq!(built["path"], "demobirds-1.0-build");
     let pin = built["pin"].as_str().unwrap();
     assert!(pin.ends_with(released["dataset"].as_str().unwrap()), "{pin}");
-    // A file of that name goes first, and a folder is said to be one.
+    // A folder of that name changes nothing, as after a pull, unless a recipe is in it. A file goes first.
+    sandbox.isn(&["pull", "demobirds@1.0", "--to", "demobirds"]).ok();
+    let again =
+        sandbox.isn(&["build", "demobirds", "--source", "birds", "--out", "again", "--json"]).ok().json();
+    assert_eq!(again["pin"], built["pin"]);
+    let checked = sandbox.isn(&["source", "check", "--recipe", "demobirds", "birds"]);
+    assert!(checked.stdout.contains("165 of 6500 images"), "{}", checked.stdout);
+    fs::create_dir(sandbox.path("otherbirds")).unwrap();
+    sandbox
+        .isn(&["build", "otherbirds", "--source", "birds"])
+        .fails(1, "it is a folder, and a file is needed");
+    fs::remove_dir_all(sandbox.path("demobirds")).unwrap();
     let recipe = sandbox.isn(&["recipe", "show", "imagebirds"]).ok().stdout;
     sandbox.write("demobirds", recipe.as_bytes());
     let ran = sandbox.isn(&["build", "demobirds", "--source", "birds", "--out", "other"]);
