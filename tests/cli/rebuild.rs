@@ -5,13 +5,17 @@ use crate::sandbox::{ISN, Sandbox, contents, gradient, has_tool, ran};
 /// A registry that has everything except the images.
 fn without_shards() -> (Sandbox, String) {
     let (sandbox, pin) = Sandbox::published();
+    remove_shards(&sandbox);
+    (sandbox, pin)
+}
+
+fn remove_shards(sandbox: &Sandbox) {
     for (name, _) in contents(&sandbox.path("reg")) {
         if name.ends_with(".tar.zst") {
             fs::remove_file(sandbox.path("reg").join(name)).unwrap();
         }
     }
     fs::remove_dir_all(sandbox.path("reg/packs")).unwrap();
-    (sandbox, pin)
 }
 
 #[test]
@@ -92,4 +96,37 @@ fn what_a_killed_pull_fetched_is_not_taken_for_built() {
     sandbox.isn(&["pull", &pin, "--registry", "reg", "--to", "fetched"]).ok();
     assert_ne!(sandbox.isn(&["pull", "./hollow", "--to", "made"]).code, 0);
     assert!(!sandbox.path("made").exists());
+}
+
+#[test]
+fn a_recipe_names_the_version_that_it_follows_by_its_number() {
+    let (sandbox, _) = Sandbox::published();
+    sandbox.build_second_version();
+    let drawn = String::from_utf8(sandbox.read("grads-1.1.toml")).unwrap();
+    let follows = |previous: &str| {
+        let two = drawn.replace("isn-recipe/1", "isn-recipe/2");
+        let text = two.replace("salt =", &format!("previous = \"{previous}\"\nsalt ="));
+        sandbox.write("follows.toml", text.as_bytes());
+        let args = ["build", "follows.toml", "--source", "raw2", "--registry", "reg", "--out"];
+        move |sandbox: &Sandbox, out: &str| sandbox.isn(&[&args[..], &[out, "--json"]].concat())
+    };
+    let built = follows("1.0")(&sandbox, "named").ok().json();
+    assert_eq!(built["warnings"].as_array().map(Vec::len), Some(0), "{built}");
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(sandbox.path("out/manifest.json")).unwrap()).unwrap();
+    let assignments = manifest["objects"]["assignments"]["blake3"].as_str().unwrap();
+    let hashed = follows(&format!("b3:{assignments}"))(&sandbox, "hashed").ok().json();
+    assert_eq!(hashed["dataset"], built["dataset"]);
+    // What 1.0 has in train is not in val of 1.1.
+    let pin = sandbox.publish("named");
+    let report = sandbox.isn(&["diff", "grads@1.0", "grads@1.1", "--registry", "reg", "--json"]).ok().json();
+    assert_eq!(report["moved"].as_array().map(Vec::len), Some(0), "{report}");
+    // Whoever has the source builds it again: the manifest says which assignments they were.
+    remove_shards(&sandbox);
+    let pulled = sandbox.isn(&["pull", "grads@1.1", "--registry", "reg", "--source", "raw2", "--json"]).ok();
+    assert_eq!(pulled.json()["pin"], pin.as_str());
+    follows("0.9")(&sandbox, "other").fails(6, "grads@0.9 is not in registry");
+    let offline = ["build", "follows.toml", "--source", "raw2", "--out", "other"];
+    sandbox.isn(&offline).fails(6, "grads");
+    assert!(!sandbox.path("other").exists());
 }

@@ -12,7 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 pub use self::care::{CorrectionsSpec, Gates, Rebuilders};
-pub use self::division::{Balance, Draw, SplitPolicy, SplitSpec};
+pub use self::division::{Balance, Draw, Earlier, SplitPolicy, SplitSpec};
 use self::source::Classes;
 use self::table::{Field, Mistakes, Table};
 use crate::class::{Class, ClassId, check_label};
@@ -207,7 +207,7 @@ fn read(document: &Spanned<DeTable<'_>>, mistakes: &Mistakes<'_>) -> Option<Reci
     let authors = top.need("authors").and_then(|field| authors(&field));
     let source = top.need("source").and_then(|field| source::source(&field, edition));
     let image = top.need("image").and_then(|field| image(&field));
-    let split = top.need("split").and_then(|field| division::split(&field));
+    let split = top.need("split").and_then(|field| division::split(&field, edition, version));
     let balance = top.get("balance").map(|field| division::balance(&field));
     let corrections = top.get("corrections").map(|field| care::corrections(&field, edition));
     let gates = top.get("gates").map(|field| care::gates(&field, edition));

@@ -145,8 +145,7 @@ impl Plan {
         let draws = matches!(recipe.split.policy, SplitPolicy::Pool(_) | SplitPolicy::TopUp(_));
         if recipe.version.minor > 0 && draws && previous.is_none() {
             warnings.push(format!(
-                "version {} names no earlier assignments ([split] previous = \"b3:…\"): images may move from \
-                 train to val",
+                "version {} names no earlier version ([split] previous): images may move from train to val",
                 recipe.version
             ));
         }

@@ -54,11 +54,8 @@ impl Default for Gates {
 }
 
 pub(super) fn corrections(field: &Field<'_, '_>, edition: Option<Edition>) -> Option<CorrectionsSpec> {
-    let known: &[&str] = match edition {
-        Some(Edition::Two) => &["file", "agree", "net", "several", "together"],
-        _ => &["file", "agree", "several", "together"],
-    };
-    let table = field.table("[corrections]", known)?;
+    let table = field.table("[corrections]", &["file", "agree", "net", "several", "together"])?;
+    table.refuse_unless_two(edition, &["net"]);
     let file = table.need("file").and_then(|field| file_beside(&field));
     let count = |field: &Field<'_, '_>| field.number(1..=100);
     let rule = match (table.get("agree"), table.get("net")) {
@@ -95,11 +92,8 @@ fn lines(field: &Field<'_, '_>) -> Option<Vec<String>> {
 
 pub(super) fn gates(field: &Field<'_, '_>, edition: Option<Edition>) -> Option<Gates> {
     let defaults = Gates::default();
-    let known: &[&str] = match edition {
-        Some(Edition::Two) => &["leakage", "val_min", "val_range", "rebuilt"],
-        _ => &["leakage", "val_min", "val_range"],
-    };
-    let table = field.table("[gates]", known)?;
+    let table = field.table("[gates]", &["leakage", "val_min", "val_range", "rebuilt"])?;
+    table.refuse_unless_two(edition, &["rebuilt"]);
     let leakage = match table.get("leakage") {
         Some(field) => field.choice(&[("refuse", true), ("allow", false)])?,
         None => defaults.leakage,

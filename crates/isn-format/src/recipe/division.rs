@@ -4,10 +4,11 @@ use std::str::FromStr;
 
 use toml::de::DeValue;
 
-use super::file_beside;
 use super::table::{Field, Table};
+use super::{Edition, file_beside};
 use crate::class::check_label;
-use crate::digest::{Digest, DigestError};
+use crate::dataset_ref::Version;
+use crate::digest::Digest;
 use crate::split::{Fraction, Split};
 
 /// `[split]`: how images are divided into splits.
@@ -15,10 +16,31 @@ use crate::split::{Fraction, Split};
 pub struct SplitSpec {
     /// How images get their split, unless an earlier version has assigned it.
     pub policy: SplitPolicy,
-    /// The hash of the assignments of an earlier version, which stay as they are.
-    pub previous: Option<Digest>,
+    /// The earlier version whose assignments stay as they are.
+    pub previous: Option<Earlier>,
     /// The name of the file of groups that must not be divided, in the recipe's folder.
     pub groups: Option<String>,
+}
+
+/// How a recipe names an earlier version, whose assignments it takes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Earlier {
+    /// By its number: a released version of the same dataset.
+    Version(Version),
+    /// By the hash of its assignments.
+    Assignments(Digest),
+}
+
+impl FromStr for Earlier {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let version = || text.parse().ok().map(Earlier::Version);
+        let assignments = || Digest::from_prefixed(text).ok().map(Earlier::Assignments);
+        version().or_else(assignments).ok_or(
+            "expected a version, for example \"1.0\", or \"b3:\" and the 64 hex digits of its assignments",
+        )
+    }
 }
 
 /// How images get their split.
@@ -62,7 +84,12 @@ pub struct Balance {
     pub equal: bool,
 }
 
-pub(super) fn split(field: &Field<'_, '_>) -> Option<SplitSpec> {
+/// `version` is the one that the recipe makes.
+pub(super) fn split(
+    field: &Field<'_, '_>,
+    edition: Option<Edition>,
+    version: Option<Version>,
+) -> Option<SplitSpec> {
     let table = field.table("[split]", &["policy", "val", "salt", "previous", "groups"])?;
     let policy = table.need("policy")?;
     let drawn: Option<fn(Draw) -> SplitPolicy> = policy.choice(&[
@@ -85,7 +112,7 @@ pub(super) fn split(field: &Field<'_, '_>) -> Option<SplitSpec> {
     };
     let val = table.need("val").and_then(|field| fraction(&field));
     let salt = table.need("salt").and_then(|field| field.text(check_label));
-    let previous = table.get("previous").and_then(|field| field.parse()).map(|Prefixed(digest)| digest);
+    let previous = table.get("previous").and_then(|field| earlier(&field, edition, version));
     Some(SplitSpec { policy: drawn(Draw { val: val?, salt: salt?.into() }), previous, groups })
 }
 
@@ -105,15 +132,17 @@ pub(super) fn balance(field: &Field<'_, '_>) -> Option<Balance> {
     Some(Balance { caps, equal })
 }
 
-/// `b3:` and 64 hex digits.
-struct Prefixed(Digest);
-
-impl FromStr for Prefixed {
-    type Err = DigestError;
-
-    fn from_str(text: &str) -> Result<Self, DigestError> {
-        Digest::from_prefixed(text).map(Prefixed)
+fn earlier(field: &Field<'_, '_>, edition: Option<Edition>, version: Option<Version>) -> Option<Earlier> {
+    let earlier = field.parse()?;
+    if let Earlier::Version(named) = earlier {
+        if edition == Some(Edition::One) {
+            field.wrong("is a version, which needs format = \"isn-recipe/2\"");
+        }
+        if version.is_some_and(|version| version <= named) {
+            field.wrong(format_args!("must be an earlier version: {named} is not"));
+        }
     }
+    Some(earlier)
 }
 
 /// Parses the digits as they are written: no binary float is ever involved.

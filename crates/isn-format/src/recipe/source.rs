@@ -13,11 +13,8 @@ use crate::source_spec::{HERE, Ids, Names, SourceSpec, check_folder, nfc, segmen
 use crate::split::Split;
 
 pub(super) fn source(field: &Field<'_, '_>, edition: Option<Edition>) -> Option<SourceSpec> {
-    let known: &[&str] = match edition {
-        Some(Edition::Two) => &["kind", "splits", "names"],
-        _ => &["kind"],
-    };
-    let table = field.table("[source]", known)?;
+    let table = field.table("[source]", &["kind", "splits", "names"])?;
+    table.refuse_unless_two(edition, &["splits", "names"]);
     let kinds = SourceKind::ALL.map(|kind| (kind.as_str(), kind));
     let kind = table.need("kind").and_then(|field| field.choice(&kinds));
     if kind == Some(SourceKind::Ilsvrc2012) {
@@ -82,16 +79,20 @@ pub(super) fn classes(
     }
     // By the folded id: `N1` and `n1` would be one folder on a file system that ignores case.
     let mut starts: HashMap<String, usize> = HashMap::new();
-    let known: &[&str] = match (edition, source) {
-        (Some(Edition::Two), Some(SourceKind::ImageFolder)) => &["id", "label", "group", "folder", "expect"],
-        _ => &["id", "label", "group"],
-    };
     let (mut all, mut expected, mut named) =
         (Vec::with_capacity(elements.len()), Expect::new(), BTreeMap::new());
     let mut places = Places::default();
     for value in elements {
         let whole = field.element(value);
-        let Some(table) = whole.table("[[class]]", known) else { continue };
+        let Some(table) = whole.table("[[class]]", &["id", "label", "group", "folder", "expect"]) else {
+            continue;
+        };
+        table.refuse_unless_two(edition, &["folder", "expect"]);
+        if source == Some(SourceKind::Ilsvrc2012) {
+            for field in ["folder", "expect"].into_iter().filter_map(|key| table.get(key)) {
+                field.wrong("is not for ilsvrc2012, whose folders and counts are known");
+            }
+        }
         let id_field = table.need("id");
         let id = id_field.as_ref().and_then(|field| class_id(field, source, &mut starts));
         let label = table.need("label").and_then(|field| field.text(check_label));

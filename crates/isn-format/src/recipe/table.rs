@@ -9,6 +9,7 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::Edition;
 use crate::error::{Error, Mistake, Result};
 
 /// How many mistakes are reported: more would take memory, and nobody reads them.
@@ -117,6 +118,15 @@ impl<'a, 't> Table<'a, 't> {
             value: value.get_ref(),
             mistakes: self.mistakes,
         })
+    }
+
+    /// Reports each of `keys` that is there, since an older format of recipes has none of them.
+    pub(super) fn refuse_unless_two(&self, edition: Option<Edition>, keys: &[&str]) {
+        if edition == Some(Edition::One) {
+            for field in keys.iter().filter_map(|key| self.get(key)) {
+                field.wrong("needs format = \"isn-recipe/2\"");
+            }
+        }
     }
 
     /// Returns a field; reports a mistake if it is missing.

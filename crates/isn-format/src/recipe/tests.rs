@@ -1,4 +1,5 @@
 use super::*;
+use crate::dataset_ref::Version;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::key::PrivateKey;
@@ -69,11 +70,13 @@ fn version_2_says_how_many_images_there_are() {
     assert_eq!((one.edition, one.needs_whole()), (Edition::One, false));
     assert_eq!((one.expected(&eagle, train), one.expected(&eagle, val)), (Some(1300), Some(50)));
     let expect = "label = \"bald eagle\"\nexpect = { train = 7 }";
-    assert_eq!(mistakes("label = \"bald eagle\"", expect)[0].1, told_unknown());
+    let needs_two = "[[class]] expect needs format = \"isn-recipe/2\"";
+    assert_eq!(mistakes("label = \"bald eagle\"", expect)[0].1, needs_two);
     // ImageNet's numbers are known.
     let two = GOOD.replace("isn-recipe/1", "isn-recipe/2");
     assert!(parse(&two).unwrap().needs_whole());
-    assert_eq!(told(&two.replace("label = \"bald eagle\"", expect))[0].1, told_unknown());
+    let told_of_it = &told(&two.replace("label = \"bald eagle\"", expect))[0].1;
+    assert_eq!(told_of_it, "[[class]] expect is not for ilsvrc2012, whose folders and counts are known");
     let folder = two.replace("\"ilsvrc2012\"", "\"imagefolder\"");
     let parsed = parse(&folder.replace("label = \"bald eagle\"", expect)).unwrap();
     assert_eq!((parsed.expected(&eagle, train), parsed.expected(&eagle, val)), (Some(7), None));
@@ -87,7 +90,9 @@ fn version_2_says_how_many_images_there_are() {
     assert_eq!(parse(&net).unwrap().corrections.unwrap().policy.rule, Rule::Net(2));
     assert!(told(&net.replace("net = 2", "net = 2\nagree = 2"))[0].1.contains("beside agree"));
     assert!(
-        told(&net.replace("isn-recipe/2", "isn-recipe/1"))[0].1.contains("unknown key '[corrections] net'")
+        told(&net.replace("isn-recipe/2", "isn-recipe/1"))[0]
+            .1
+            .contains("[corrections] net needs format = \"isn-recipe/2\"")
     );
     assert!(told(&GOOD.replace("isn-recipe/1", "isn-recipe/3"))[0].1.contains("isn-recipe/2"));
 }
@@ -147,20 +152,15 @@ fn version_2_says_which_folders_are_splits_and_classes() {
     assert_eq!((plain.names, plain.ids), (Names::Keep, Ids::Text));
     assert!(told(&hash("\"other\""))[0].1.contains("must be \"keep\" or \"hash\""));
     // Neither is for version 1, nor for ImageNet.
-    for text in [
-        folder("folder = \"x\"\n").replace("isn-recipe/2", "isn-recipe/1"),
-        folder("folder = \"x\"\n").replace("\"imagefolder\"", "\"ilsvrc2012\""),
-    ] {
-        assert!(told(&text)[0].1.contains("unknown key '[[class]] folder'"), "{:?}", told(&text));
-    }
+    let class = folder("folder = \"x\"\n");
+    let one = class.replace("isn-recipe/2", "isn-recipe/1");
+    assert_eq!(told(&one)[0].1, "[[class]] folder needs format = \"isn-recipe/2\"");
+    let imagenet = class.replace("\"imagefolder\"", "\"ilsvrc2012\"");
+    assert!(told(&imagenet)[0].1.contains("[[class]] folder is not for ilsvrc2012"), "{:?}", told(&imagenet));
     let splits = "kind = \"ilsvrc2012\"\nsplits = { train = [\"x\"] }";
-    assert!(mistakes("kind = \"ilsvrc2012\"", splits)[0].1.contains("unknown key '[source] splits'"));
+    assert!(mistakes("kind = \"ilsvrc2012\"", splits)[0].1.contains("[source] splits needs format"));
     let text = GOOD.replace("isn-recipe/1", "isn-recipe/2").replace("kind = \"ilsvrc2012\"", splits);
     assert!(told(&text)[0].1.contains("is not for ilsvrc2012"));
-}
-
-fn told_unknown() -> String {
-    "unknown key '[[class]] expect' (known: id, label, group)".into()
 }
 
 #[test]
@@ -230,10 +230,25 @@ fn what_may_be_left_out_has_the_defaults_of_the_format() {
 fn previous_assignments_are_named_by_their_hash() {
     let hash = Digest::of(b"");
     let text = GOOD.replace("salt =", &format!("previous = \"b3:{hash}\"\nsalt ="));
-    assert_eq!(parse(&text).unwrap().split.previous, Some(hash));
+    assert_eq!(parse(&text).unwrap().split.previous, Some(Earlier::Assignments(hash)));
     let found = mistakes("salt =", "previous = \"abc\"\nsalt =");
     assert_eq!(found.len(), 1);
     assert!(found[0].0 == 22 && found[0].1.starts_with("[split] previous is wrong: "), "{found:?}");
+}
+
+#[test]
+fn the_previous_version_is_named_by_its_number_in_version_2() {
+    let text = GOOD.replace("version = \"1.0\"", "version = \"1.10\"");
+    let text = text.replace("salt =", "previous = \"1.9\"\nsalt =");
+    let needs_two = "[split] previous is a version, which needs format = \"isn-recipe/2\"";
+    assert_eq!(told(&text)[0].1, needs_two);
+    let two = text.replace("isn-recipe/1", "isn-recipe/2");
+    let one_nine = Version { major: 1, minor: 9 };
+    assert_eq!(parse(&two).unwrap().split.previous, Some(Earlier::Version(one_nine)));
+    for later in ["1.10", "2.0"] {
+        let told = told(&two.replace("1.9", later));
+        assert!(told[0].1.ends_with(&format!("must be an earlier version: {later} is not")), "{told:?}");
+    }
 }
 
 #[test]
@@ -303,7 +318,7 @@ fn each_mistake_has_its_line_and_reason() {
             "group = \"birds\"",
             "gruop = \"birds\"",
             30,
-            "unknown key '[[class]] gruop' (known: id, label, group)",
+            "unknown key '[[class]] gruop' (known: id, label, group, folder, expect)",
         ),
         ("[corrections]\nfile", "[correction]\nfile", 24, "unknown key 'correction'"),
     ] {

@@ -209,7 +209,7 @@ fn a_minor_version_inherits_and_nothing_moves() {
     assert_eq!(found, ["i9.jpg is of class b in the source, and of a in the earlier assignments"]);
 
     let alone = recipe(&["a", "b"], "1.1", &pool("0.3"));
-    assert!(plan(&alone, &[], &source).unwrap().warnings[0].contains("names no earlier assignments"));
+    assert!(plan(&alone, &[], &source).unwrap().warnings[0].contains("names no earlier version"));
 }
 
 #[test]

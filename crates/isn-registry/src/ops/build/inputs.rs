@@ -10,14 +10,14 @@ use crate::registry::{Registry, Snapshot};
 use crate::source::Source;
 use crate::steps::objects::recipe_of;
 use crate::transport;
-use isn_format::dataset_ref::Name;
+use isn_format::dataset_ref::{DatasetRef, Name, VersionId};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Mistake, Result};
 use isn_format::groups::{self, Groups};
 use isn_format::ledger::policy::Settled;
 use isn_format::ledger::{self, Ledger};
 use isn_format::object::{ObjectKind, ObjectRef};
-use isn_format::recipe::Recipe;
+use isn_format::recipe::{Earlier, Recipe};
 use isn_format::split::Assignments;
 
 /// The maximum length of a file of split assignments, in bytes: enough for ten million images.
@@ -37,7 +37,8 @@ pub struct Inputs {
     pub(super) exported: Option<Name>,
     pub(super) groups_bytes: Option<Vec<u8>>,
     pub(super) groups: Groups,
-    pub(super) previous: Option<Assignments>,
+    /// The assignments of an earlier version, and their hash.
+    pub(super) previous: Option<(Digest, Assignments)>,
 }
 
 impl Inputs {
@@ -54,10 +55,8 @@ impl Inputs {
         let ledger = ledger.map(|spec| file.beside(&spec.file, ledger::MAX_LEN)).transpose()?;
         let groups = recipe.split.groups.as_deref();
         let groups = groups.map(|groups| file.beside(groups, groups::MAX_LEN)).transpose()?;
-        let previous = match &recipe.split.previous {
-            Some(digest) => Some(find_assignments(&transport::runtime()?, digest, client)?),
-            None => None,
-        };
+        let earlier = recipe.split.previous;
+        let previous = earlier.map(|earlier| find_assignments(client, &recipe.name, earlier)).transpose()?;
         let exported = file.is_of_registry().then(|| recipe.name.clone());
         let named = exported.as_ref().map_or_else(|| file.what().into(), Name::to_string);
         let inputs = Self::new(file.text, file.recipe, (ledger_path, ledger), groups, previous)?;
@@ -79,16 +78,18 @@ impl Inputs {
         };
         let ledger = named(ObjectKind::Corrections, objects.corrections)?;
         let groups = named(ObjectKind::Groups, objects.groups)?;
-        let previous = match &recipe.split.previous {
-            Some(digest) => Some(assignments_in(runtime, registry, digest)?.ok_or_else(|| {
-                Error::not_found(
-                    Missing::Other,
-                    format!("split assignments b3:{digest}"),
-                    format!("registry {}", registry.name()),
-                )
-            })?),
+        let digest = match recipe.split.previous {
+            Some(Earlier::Assignments(digest)) => Some(digest),
+            Some(Earlier::Version(_)) => {
+                let previous = snapshot.head.manifest.previous.as_ref().ok_or_else(|| {
+                    let what = registry.locate(ObjectKind::Manifest, &snapshot.head.manifest_ref.blake3);
+                    Error::integrity(what, "names no earlier assignments, and its recipe does")
+                })?;
+                Some(previous.assignments)
+            }
             None => None,
         };
+        let previous = digest.map(|digest| assignments_of(runtime, registry, digest)).transpose()?;
         let ledger_path = PathBuf::from(ledger_name(&recipe));
         Self::new(text, recipe, (ledger_path, ledger), groups, previous)
     }
@@ -98,7 +99,7 @@ impl Inputs {
         recipe: Recipe,
         (ledger_path, ledger): (PathBuf, Option<Named>),
         groups: Option<Named>,
-        previous: Option<Assignments>,
+        previous: Option<(Digest, Assignments)>,
     ) -> Result<Self> {
         let (ledger, ledger_bytes) = match ledger {
             Some((what, bytes)) => (Ledger::parse(&what, &bytes)?, Some(bytes)),
@@ -144,14 +145,34 @@ fn ledger_name(recipe: &Recipe) -> &str {
 /// What messages call an input, and its bytes.
 type Named = (String, Vec<u8>);
 
-fn find_assignments(runtime: &Runtime, digest: &Digest, client: &Client) -> Result<Assignments> {
+/// Returns the assignments of an earlier version of the dataset `name`, with their hash: of a released version
+/// by its number, or from the first registry that has them.
+fn find_assignments(client: &Client, name: &Name, earlier: Earlier) -> Result<(Digest, Assignments)> {
+    let runtime = transport::runtime()?;
+    let digest = match earlier {
+        Earlier::Assignments(digest) => digest,
+        Earlier::Version(version) => {
+            let id = VersionId { name: name.clone(), version };
+            let (registry, head) = runtime.block_on(client.head(&DatasetRef::Version(id, None)))?;
+            return assignments_of(&runtime, &registry, head.manifest.objects.assignments.blake3);
+        }
+    };
     for location in &client.locations {
-        if let Some(found) = assignments_in(runtime, &client.open(location)?, digest)? {
-            return Ok(found);
+        if let Some(found) = assignments_in(&runtime, &client.open(location)?, &digest)? {
+            return Ok((digest, found));
         }
     }
-    let place = format!("registry {}", client.locations.join(", "));
-    Err(Error::not_found(Missing::Other, format!("split assignments b3:{digest}"), place))
+    Err(no_assignments(&digest, format!("registry {}", client.locations.join(", "))))
+}
+
+fn assignments_of(runtime: &Runtime, registry: &Registry, digest: Digest) -> Result<(Digest, Assignments)> {
+    let found = assignments_in(runtime, registry, &digest)?;
+    let found = found.ok_or_else(|| no_assignments(&digest, format!("registry {}", registry.name())))?;
+    Ok((digest, found))
+}
+
+fn no_assignments(digest: &Digest, place: String) -> Error {
+    Error::not_found(Missing::Other, format!("split assignments b3:{digest}"), place)
 }
 
 fn assignments_in(runtime: &Runtime, registry: &Registry, digest: &Digest) -> Result<Option<Assignments>> {

@@ -155,7 +155,7 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
     }
     let dropped = too_small(recipe, &source, options.jobs, progress)?;
     let settled = inputs.settle(&source)?;
-    let previous = inputs.previous.as_ref();
+    let previous = inputs.previous.as_ref().map(|(_, assignments)| assignments);
     let plan = Plan::new(recipe, &settled.corrections, &source, &inputs.groups, previous, &dropped)?;
     let job = job_digest(inputs, &source);
     if let Some(report) = finished(&out, &job)? {
@@ -397,7 +397,7 @@ fn describe(
         bytes: index.bytes(),
         splits: index.counts(),
         objects,
-        previous: recipe.split.previous.map(|assignments| Previous { assignments }),
+        previous: inputs.previous.as_ref().map(|(assignments, _)| Previous { assignments: *assignments }),
     };
     Description::new(("build", index), (CLASSES, classes_csv), &manifest)?;
     let manifest_bytes = manifest.to_bytes()?;
