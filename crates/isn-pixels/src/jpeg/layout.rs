@@ -62,6 +62,14 @@ impl Frame {
             height: u32::from(h1) << 8 | u32::from(h0),
             components: components.collect::<Result<_, _>>()?,
         };
+        if frame.height == 0 {
+            let why = "its height is 0, or follows its first scan in a DNL segment";
+            return Err(PixelError::unsupported("JPEG", why));
+        }
+        let ids = || frame.components.iter().map(|component| component.id);
+        if ids().enumerate().any(|(i, id)| ids().take(i).any(|before| before == id)) {
+            return Err(PixelError::unsupported("JPEG", "two of its components have the same id"));
+        }
         check_size("the image", frame.width, frame.height)?;
         Ok(frame)
     }

@@ -253,7 +253,13 @@ fn reasons_can_be_read() {
     bomb[frame + 5..frame + 9].fill(0xff);
     assert_eq!(reason(&bomb), "the image is 65535x65535 pixels: more than the limit of 128 million");
     bomb[frame + 5..frame + 7].fill(0);
-    assert_eq!(reason(&bomb), "the image has no pixels: 65535x0");
+    let told = "unsupported JPEG: its height is 0, or follows its first scan in a DNL segment";
+    assert_eq!(reason(&bomb), told);
+    // The ids of the second component, in the frame and in the scan.
+    let mut twice = vector("420.jpg");
+    twice[frame + 13] = twice[frame + 10];
+    let told = "unsupported JPEG: two of its components have the same id";
+    assert_eq!(reason(&twice), told);
     let mut other = vector("420.jpg");
     other[frame + 1] = 0xc9;
     assert_eq!(reason(&other), "unsupported JPEG: arithmetic coding");

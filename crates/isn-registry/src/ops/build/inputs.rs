@@ -145,8 +145,8 @@ fn ledger_name(recipe: &Recipe) -> &str {
 /// What messages call an input, and its bytes.
 type Named = (String, Vec<u8>);
 
-/// Returns the assignments of an earlier version of the dataset `name`, with their hash: of a released version
-/// by its number, or from the first registry that has them.
+/// Returns the assignments of an earlier version of the dataset `name`, with their hash: those of a release,
+/// or from the first registry that has them.
 fn find_assignments(client: &Client, name: &Name, earlier: Earlier) -> Result<(Digest, Assignments)> {
     let runtime = transport::runtime()?;
     let digest = match earlier {
