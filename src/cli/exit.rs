@@ -75,9 +75,17 @@ pub(super) fn report(error: Error, advice: Advice<'_>, json: bool) -> ExitCode {
     let code = code(&error);
     if json {
         let mut object = json!({ "error": message, "help": help, "exit_code": code });
-        if let Error::Rebuilt { differences, unsigned, .. } = &error {
-            object["unsigned"] = json!(unsigned);
-            object["differences"] = json!(differences);
+        match &error {
+            Error::Mistakes { mistakes, .. } => object["mistakes"] = json!(mistakes),
+            Error::Rejects { rejects, .. } => object["rejects"] = json!(rejects),
+            Error::Incomplete { findings, .. } | Error::Gates { findings, .. } => {
+                object["findings"] = json!(findings);
+            }
+            Error::Rebuilt { differences, unsigned, .. } => {
+                object["unsigned"] = json!(unsigned);
+                object["differences"] = json!(differences);
+            }
+            _ => {}
         }
         print_json(&object);
     }

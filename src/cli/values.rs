@@ -23,7 +23,8 @@ use isn_registry::files;
 /// of `B3SUMS`.
 pub(super) fn read_images(file: &Path) -> Result<(Vec<RelPath>, Vec<Line>)> {
     let (mut images, mut lines, mut mistakes) = (Vec::<RelPath>::new(), Vec::new(), Vec::new());
-    for (at, line) in files::read_text(file, MAX_SUMS)?.lines().enumerate() {
+    // Editors write a byte order mark, and `find .` writes `./`.
+    for (at, line) in files::read_text(file, MAX_SUMS)?.trim_start_matches('\u{feff}').lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
@@ -34,7 +35,7 @@ pub(super) fn read_images(file: &Path) -> Result<(Vec<RelPath>, Vec<Line>)> {
             Some((hash, path)) => (Some(hash.parse()), path),
             None => (None, line),
         };
-        let image: RelPath = match path.parse() {
+        let image: RelPath = match path.strip_prefix("./").unwrap_or(path).parse() {
             Ok(image) => image,
             Err(e) => {
                 mistake(format!("'{path}' {e}"));

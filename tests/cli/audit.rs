@@ -294,3 +294,23 @@ fn what_is_no_image_file_is_broken() {
     let groups = audit(&sandbox, &["duplicates", "data"])["exact"].to_string();
     assert!(!groups.contains("long.png") && !groups.contains("pipe.png"), "{groups}");
 }
+
+#[test]
+fn pictures_are_turned_as_the_build_by_the_recipe_turns_them() {
+    let sandbox = Sandbox::new();
+    save(&sandbox, "raw/ant/a.png", &picture(1));
+    save(&sandbox, "raw/ant/b.png", &picture(2));
+    // Stored on its side, with the orientation that sets it upright: a quarter turn clockwise.
+    let mut jpeg = Vec::new();
+    let on_its_side = imageops::rotate270(&picture(1));
+    on_its_side.write_to(&mut std::io::Cursor::new(&mut jpeg), image::ImageFormat::Jpeg).unwrap();
+    let exif = b"\xff\xe1\0\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let turned = [&jpeg[..2], &exif[..], &jpeg[2..]].concat();
+    sandbox.write("raw/ant/c.jpg", &turned);
+    sandbox.recipe("pics", "1.0", &["ant"], "");
+    let recipe = String::from_utf8(sandbox.read("pics-1.0.toml")).unwrap();
+    let apply = recipe.replace("exif_orientation = \"ignore\"", "exif_orientation = \"apply\"");
+    sandbox.write("apply.toml", apply.as_bytes());
+    let report = audit(&sandbox, &["duplicates", "raw", "--recipe", "apply.toml"]);
+    assert_eq!(report["near"], json!([["ant/a.png", "ant/c.jpg"]]));
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::sandbox::{Sandbox, real_data};
+use crate::sandbox::{Sandbox, contents, real_data};
 
 fn vectors() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/labels")
@@ -245,13 +245,30 @@ fn embeddings_of_a_file_find_what_is_far_from_its_class() {
 }
 
 #[test]
-fn images_that_cannot_be_read_are_all_named() {
+fn images_that_cannot_be_decoded_are_left_out() {
     let sandbox = Sandbox::new();
-    colours(&sandbox);
-    sandbox.write("tree/train/ant/broken.png", b"no picture");
+    let wrong = colours(&sandbox);
+    let args = ["audit", "labels", "tree", "--pixels", "--json"];
+    let whole = sandbox.isn(&args).fails(8, "").json();
+    sandbox.write("tree/train/ant/ant_00.png", b"no picture");
     sandbox.write("tree/val/bee/empty.jpg", b"");
-    let ran = sandbox.isn(&["audit", "labels", "tree", "--pixels"]).fails(1, "2 mistakes");
-    assert!(ran.stderr.contains("train/ant/broken.png: ") && ran.stderr.contains("val/bee/empty.jpg: "));
+    let ran = sandbox.isn(&args).fails(8, "left out 2 images that cannot be decoded");
+    assert!(ran.stderr.contains("the first is train/ant/ant_00.png: not a JPEG or PNG"), "{}", ran.stderr);
+    let report = ran.json();
+    assert_eq!(report["images"][0], wrong);
+    for same in ["images", "given", "suggested", "scores"] {
+        assert_eq!(report[same], whole[same], "{same}");
+    }
+    // Labels of a file have a row for each image, and lose the rows of those.
+    let counts = [11, 9, 11, 4, 5, 4];
+    let rows = counts.into_iter().enumerate().flat_map(|(at, count)| vec![at as i64 % 3; count]);
+    sandbox.write("l.npy", &integers(&rows.collect::<Vec<_>>()));
+    let args = ["audit", "labels", "tree", "--pixels", "--labels", "l.npy", "--json"];
+    assert_eq!(sandbox.isn(&args).fails(8, "left out 2 images").json()["scores"], whole["scores"]);
+    for file in contents(&sandbox.path("tree")) {
+        sandbox.write(&format!("tree/{}", file.0), b"no picture");
+    }
+    sandbox.isn(&["audit", "labels", "tree", "--pixels"]).fails(1, "tree has 44 mistakes");
 }
 
 #[cfg(not(feature = "onnx"))]

@@ -54,6 +54,10 @@ fn every_reject_is_reported_at_once_and_the_ledger_settles_them() {
     sandbox.recipe("grads", "1.0", &CLASSES, "");
     let build = ["build", "grads-1.0.toml", "--source", "raw", "--out", "out"];
     let ran = sandbox.isn(&build).fails(1, "2 source images cannot be built");
+    let told = sandbox.isn(&[&build[..], &["--json"]].concat()).json();
+    let rejects = told["rejects"].as_array().unwrap();
+    assert!(rejects.len() == 2 && rejects[0]["id"].is_string(), "{told}");
+    assert!(rejects.iter().all(|reject| reject["path"].is_string() && reject["reason"].is_string()));
     assert!(ran.stderr.contains("ant/text.png: "), "{}", ran.stderr);
     assert!(ran.stderr.contains("bee/short.jpg: truncated"), "{}", ran.stderr);
     assert!(!sandbox.path("out").exists());

@@ -57,6 +57,42 @@ fn the_bundled_dataset_needs_no_registry_and_no_key() {
     bare.env_remove("ISN_HOME").env("HOME", sandbox.path("nowhere"));
     assert!(bare.output().unwrap().status.success());
     assert_eq!(contents(&sandbox.path("demobirds-1.0")), contents(&sandbox.path("again")));
+    // Nor does it need HOME, which services and containers often lack.
+    for home in [None, Some("")] {
+        let mut bare = sandbox.command(&["info", "demobirds@1.0"]);
+        bare.env_remove("ISN_HOME").env_remove("HOME").env("XDG_CACHE_HOME", sandbox.path("cache"));
+        home.map(|home| bare.env("HOME", home));
+        assert!(bare.output().unwrap().status.success(), "{home:?}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_link_to_an_empty_folder_means_that_folder() {
+    let (sandbox, _) = Sandbox::published();
+    for (to, folder) in [("link", "disk"), ("deep/link/", "other")] {
+        fs::create_dir_all(sandbox.path(folder)).unwrap();
+        fs::create_dir_all(sandbox.path("deep")).unwrap();
+        std::os::unix::fs::symlink(sandbox.path(folder), sandbox.path(to.trim_end_matches('/'))).unwrap();
+        sandbox.pull("grads@1.0", &["--to", to]).ok();
+        sandbox.isn(&["verify", folder, "--expect", "grads@1.0", "--registry", "reg"]).ok();
+        assert!(sandbox.path(to.trim_end_matches('/')).is_symlink());
+    }
+    sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "link"]).fails(1, "already exists");
+    // One that leads to something is not replaced, nor is one that leads nowhere.
+    std::os::unix::fs::symlink("nowhere", sandbox.path("dead")).unwrap();
+    sandbox.pull("grads@1.0", &["--to", "dead"]).fails(1, "dead already exists");
+    assert_eq!(sandbox.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn a_list_of_images_may_be_as_editors_and_find_write_it() {
+    let (sandbox, _) = Sandbox::published();
+    let paths = sandbox.isn(&["images", "grads@1.0", "--registry", "reg"]).ok().stdout;
+    let first: Vec<&str> = paths.lines().take(2).collect();
+    sandbox.write("list.txt", format!("\u{feff}./{}\r\n{}\r\n", first[0], first[1]).as_bytes());
+    let report = sandbox.pull("grads@1.0", &["--to", "part", "--images", "list.txt"]).ok().json();
+    assert_eq!(report["images"], 2);
 }
 
 #[test]

@@ -60,9 +60,10 @@ impl Settings {
         }
         let home = set("ISN_HOME")
             .or_else(|| set("XDG_CONFIG_HOME").filter(|path| path.is_absolute()).map(|path| path.join("isn")))
-            .or_else(|| set("HOME").or_else(|| set("USERPROFILE")).map(|path| path.join(".config/isn")));
+            .or_else(|| user_home().map(|path| path.join(".config/isn")));
         home.map(|home| Settings { home, bundled }).ok_or_else(|| {
-            Error::invalid("environment", "has no HOME: set ISN_HOME to a folder for keys and trust")
+            let why = "has no HOME, and this user has no home: set ISN_HOME to a folder for keys and trust";
+            Error::invalid("environment", why)
         })
     }
 
@@ -162,7 +163,7 @@ impl Settings {
     pub fn cache(&self) -> Option<Cache> {
         let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let xdg = || set("XDG_CACHE_HOME").filter(|path| path.is_absolute());
-        let home = || set("HOME").or_else(|| set("USERPROFILE")).map(|path| path.join(".cache"));
+        let home = || user_home().map(|path| path.join(".cache"));
         let folder = set("ISN_CACHE")
             .or_else(|| set("ISN_HOME").map(|_| self.home.join("cache")))
             .or_else(|| xdg().or_else(home).map(|path| path.join("isn")))?;
@@ -256,6 +257,11 @@ impl Settings {
             max_age: None,
         })
     }
+}
+
+/// The user's home: `HOME` or, as services and containers often have none, what the system knows of the user.
+fn user_home() -> Option<PathBuf> {
+    env::home_dir().filter(|home| !home.as_os_str().is_empty())
 }
 
 /// Adds the setting that names a wrong place to an error about it.

@@ -6,7 +6,7 @@ use std::fmt;
 use super::about;
 
 /// One mistake in a text file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Mistake {
     /// The line, counted from 1, if known.
     pub line: Option<usize>,

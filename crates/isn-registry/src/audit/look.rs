@@ -46,14 +46,14 @@ pub struct Seen {
 
 impl Look {
     /// Decodes the bytes of a file.
-    pub fn at(bytes: &[u8]) -> Look {
-        Look { blake3: Digest::of(bytes), seen: Seen::at(bytes) }
+    pub fn at(bytes: &[u8], orientation: ExifOrientation) -> Look {
+        Look { blake3: Digest::of(bytes), seen: Seen::at(bytes, orientation) }
     }
 }
 
 impl Seen {
-    fn at(bytes: &[u8]) -> Result<Seen, String> {
-        let picture = decode_rgb(bytes, ExifOrientation::Ignore).map_err(|e| e.to_string())?;
+    fn at(bytes: &[u8], orientation: ExifOrientation) -> Result<Seen, String> {
+        let picture = decode_rgb(bytes, orientation).map_err(|e| e.to_string())?;
         let (width, height) = (picture.width, picture.height);
         let grid = Grid::of(width, height, &picture.pixels);
         let deviation = grid.as_ref().map_or(0.0, Grid::deviation);
@@ -75,7 +75,7 @@ impl Seen {
 
 /// Returns the levels of the grid of a file's picture, for [`similar`](super::similar); `None` if it cannot
 /// be decoded.
-pub fn levels(bytes: &[u8]) -> Option<Vec<u8>> {
-    let picture = decode_rgb(bytes, ExifOrientation::Ignore).ok()?;
+pub fn levels(bytes: &[u8], orientation: ExifOrientation) -> Option<Vec<u8>> {
+    let picture = decode_rgb(bytes, orientation).ok()?;
     Grid::of(picture.width, picture.height, &picture.pixels).map(|grid| grid.levels())
 }

@@ -32,12 +32,18 @@ pub fn place(path: &Path) -> PathBuf {
     found.unwrap_or(plain)
 }
 
-/// As [`place`], for what the user has named as the place of an output.
+/// As [`place`], for what the user has named as the place of an output. A link to an empty folder means that
+/// folder.
 ///
 /// # Errors
 /// [`Error::Invalid`] if it is a URL, or nearly one, or empty.
 pub fn destination(path: &Path) -> Result<PathBuf> {
-    check_is_path(path).map(|()| place(path))
+    check_is_path(path)?;
+    let place = place(path);
+    match place.is_symlink() && place.is_dir() && is_empty(&place)? {
+        true => place.canonicalize().map_err(Error::io("look at", place)),
+        false => Ok(place),
+    }
 }
 
 /// Refuses, as a path to write to, a URL and what is nearly one: a folder `https:` would be created.

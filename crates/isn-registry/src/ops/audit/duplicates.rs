@@ -233,7 +233,7 @@ fn levels_of(
     wanted.dedup();
     let mut found = BTreeMap::new();
     progress.begin("compare near copies", Unit::Images, wanted.len() as u64);
-    let work = |(): &mut (), at: &usize| subject.read(*at).map(|bytes| levels(&bytes));
+    let work = |(): &mut (), at: &usize| subject.read(*at).map(|bytes| levels(&bytes, subject.orientation));
     in_order(
         jobs,
         jobs * 8,

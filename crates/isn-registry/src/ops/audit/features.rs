@@ -8,7 +8,6 @@ use crate::audit::pixels;
 use crate::parallel;
 use crate::progress::{Progress, Unit};
 use isn_format::error::{Error, Mistake, Result, about, chain};
-use isn_format::pixel_spec::ExifOrientation;
 #[cfg(feature = "onnx")]
 use isn_pixels::Rgb;
 use isn_pixels::decode_rgb;
@@ -28,21 +27,25 @@ pub struct ModelOptions {
     pub deviation: [f32; 3],
 }
 
-/// Computes features from the pixels alone, one row for each image.
+/// Computes features from the pixels alone, one row for each image that can be decoded.
 ///
 /// # Errors
-/// [`Error::Mistakes`] with every image that cannot be read.
-pub(crate) fn of_pixels(subject: &Subject, jobs: usize, progress: &dyn Progress) -> Result<Matrix> {
+/// As [`of_model`].
+pub(crate) fn of_pixels(subject: &Subject, jobs: usize, progress: &dyn Progress) -> Result<Features> {
     each(subject, jobs, progress, |bytes| {
-        let rgb = decode_rgb(bytes, ExifOrientation::Ignore).map_err(|e| e.to_string())?;
+        let rgb = decode_rgb(bytes, subject.orientation).map_err(|e| e.to_string())?;
         pixels::features(&rgb).map_err(|e| e.to_string())
     })
 }
 
-/// Computes a layer of an ONNX model, one row for each image.
+/// Features, and the images of a folder that have no row, with the reason.
+pub(crate) type Features = (Matrix, Vec<(usize, String)>);
+
+/// Computes a layer of an ONNX model, one row for each image that can be decoded.
 ///
 /// # Errors
-/// Those of [`Network::open`]; [`Error::Mistakes`] with every image that cannot be read.
+/// Those of [`Network::open`]; [`Error::Mistakes`] with every image of a version that cannot be read, or if no
+/// image of a folder can be.
 #[cfg(feature = "onnx")]
 pub(crate) fn of_model(
     subject: &Subject,
@@ -50,11 +53,11 @@ pub(crate) fn of_model(
     options: &ModelOptions,
     jobs: usize,
     progress: &dyn Progress,
-) -> Result<Matrix> {
+) -> Result<Features> {
     let network = Network::open(model, options.layer.as_deref(), options.side)?;
     let side = network.side() as u32;
     each(subject, jobs, progress, |bytes| {
-        let rgb = decode_rgb(bytes, ExifOrientation::Ignore).map_err(|e| e.to_string())?;
+        let rgb = decode_rgb(bytes, subject.orientation).map_err(|e| e.to_string())?;
         // The usual crop when models are tested: the central 7/8 of the shortest side.
         let picture = pixels::middle(&rgb, side * 8 / 7, side).map_err(|e| e.to_string())?;
         network.embed(&normalised(&picture, options)).map_err(|e| e.to_string())
@@ -72,7 +75,7 @@ pub(crate) fn of_model(
     _: &ModelOptions,
     _: usize,
     _: &dyn Progress,
-) -> Result<Matrix> {
+) -> Result<Features> {
     let why = "is a model, and this isn was built without onnx: build it with `cargo build --release --features onnx`";
     Err(Error::invalid(model.display(), why))
 }
@@ -94,8 +97,8 @@ fn each(
     jobs: usize,
     progress: &dyn Progress,
     features: impl Fn(&[u8]) -> Result<Vec<f32>, String> + Sync,
-) -> Result<Matrix> {
-    let (mut values, mut mistakes) = (Vec::new(), Vec::new());
+) -> Result<Features> {
+    let (mut values, mut undecodable) = (Vec::new(), Vec::new());
     let count = subject.images.len();
     let places: Vec<usize> = (0..count).collect();
     progress.begin("look", Unit::Images, count as u64);
@@ -111,7 +114,7 @@ fn each(
         |at, row| {
             match row {
                 Ok(row) => values.extend(row),
-                Err(why) => mistakes.push(Mistake { line: None, why: about(&subject.images[at].path, why) }),
+                Err(why) => undecodable.push((at, why)),
             }
             progress.advance(1);
             Ok::<(), Error>(())
@@ -119,10 +122,15 @@ fn each(
     );
     progress.end();
     done?;
-    if !mistakes.is_empty() {
+    let rows = count - undecodable.len();
+    if !undecodable.is_empty() && (!subject.is_folder() || rows == 0) {
+        let mistake =
+            |(at, why): (usize, String)| Mistake { line: None, why: about(&subject.images[at].path, why) };
+        let mistakes = undecodable.into_iter().map(mistake).collect();
         return Err(Error::Mistakes { what: subject.what.clone(), mistakes });
     }
-    let columns = values.len() / count.max(1);
-    Matrix::new(count, columns, Values::Single(values))
-        .ok_or_else(|| Error::Internal("features of different lengths".into()))
+    let columns = values.len() / rows.max(1);
+    let matrix = Matrix::new(rows, columns, Values::Single(values))
+        .ok_or_else(|| Error::Internal("features of different lengths".into()))?;
+    Ok((matrix, undecodable))
 }

@@ -111,7 +111,7 @@ impl LabelsReport {
 /// Adds the suspects to a contact sheet, the most suspect first. Adds nothing if the images are not known.
 pub fn add_to_sheet(sheet: &mut Sheet, report: &LabelsReport) {
     let Some(subject) = &report.subject else { return };
-    let mut thumbnails = Thumbnails::default();
+    let mut thumbnails = Thumbnails::new(subject.orientation);
     let named = |column: usize| {
         let id = report.class(column);
         let label = id.parse().ok().and_then(|id: ClassId| subject.labels.get(&id));
@@ -141,12 +141,12 @@ pub fn add_to_sheet(sheet: &mut Sheet, report: &LabelsReport) {
 /// of [`Subject::open`].
 pub fn audit(client: &Client, options: &LabelsOptions<'_>, progress: &dyn Progress) -> Result<LabelsReport> {
     let open = |target| Subject::open(client, target, progress)?.by_recipe(options.recipe);
-    let subject = options.target.map(open).transpose()?;
+    let mut subject = options.target.map(open).transpose()?;
     let mut class_ids = options.classes.map(read_classes).transpose()?;
     if class_ids.is_none() && options.labels.is_none() {
         class_ids = subject.as_ref().map(classes_of);
     }
-    let (labels_what, given) = match (options.labels, &subject) {
+    let (labels_what, mut given) = match (options.labels, &subject) {
         (Some(file), _) => (file.display().to_string(), read_labels(file, class_ids.as_deref())?),
         (None, Some(subject)) => {
             (subject.what.clone(), given_by(subject, class_ids.as_deref().unwrap_or_default())?)
@@ -154,7 +154,6 @@ pub fn audit(client: &Client, options: &LabelsOptions<'_>, progress: &dyn Progre
         (None, None) => return Err(Error::invalid("--labels", "is needed if no images are named")),
     };
     let need_images = || Error::invalid("images", "are needed: name their folder or version");
-    let subject_or = || subject.as_ref().ok_or_else(need_images);
     let (what, probabilities, learner) = match &options.evidence {
         Evidence::Probabilities(file) => {
             (file.display().to_string(), read_probabilities(file, class_ids.as_deref())?, None)
@@ -164,16 +163,22 @@ pub fn audit(client: &Client, options: &LabelsOptions<'_>, progress: &dyn Progre
                 Evidence::Probabilities(file) | Evidence::Embeddings(file) => {
                     (file.display().to_string(), read_npy(file)?.into_matrix(&file.display().to_string())?)
                 }
-                Evidence::Model(model, how) => {
-                    let subject = subject_or()?;
-                    (
-                        model.display().to_string(),
-                        features::of_model(subject, model, how, options.jobs, progress)?,
-                    )
-                }
-                Evidence::Pixels => {
-                    let subject = subject_or()?;
-                    (subject.what.clone(), features::of_pixels(subject, options.jobs, progress)?)
+                seen => {
+                    let subject = subject.as_mut().ok_or_else(need_images)?;
+                    let (what, (rows, undecodable)) = match seen {
+                        Evidence::Model(model, how) => (
+                            model.display().to_string(),
+                            features::of_model(subject, model, how, options.jobs, progress)?,
+                        ),
+                        _ => (subject.what.clone(), features::of_pixels(subject, options.jobs, progress)?),
+                    };
+                    if given.len() == subject.images.len() {
+                        for (at, _) in undecodable.iter().rev() {
+                            given.remove(*at);
+                        }
+                    }
+                    subject.leave_out(&undecodable);
+                    (what, rows)
                 }
             };
             let known = class_ids.as_ref().map(Vec::len);

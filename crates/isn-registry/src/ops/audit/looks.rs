@@ -4,6 +4,7 @@ use super::subject::Subject;
 use crate::audit::look::Look;
 use crate::parallel::in_order;
 use crate::progress::{Progress, Unit};
+use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
 
 /// Decodes each image, in order. An image that cannot be read counts as one without pixels.
@@ -15,7 +16,7 @@ pub fn look(subject: &Subject, jobs: usize, progress: &dyn Progress) -> Result<V
     let mut looks = Vec::with_capacity(all.len());
     progress.begin("look at images", Unit::Images, all.len() as u64);
     let work = |(): &mut (), at: &usize| match subject.read(*at) {
-        Ok(bytes) => Ok(Look::at(&bytes)),
+        Ok(bytes) => Ok(Look::at(&bytes, subject.orientation)),
         Err(Error::Io { source, .. }) if subject.is_folder() => {
             Ok(unread(format!("cannot be read: {source}")))
         }
@@ -40,5 +41,5 @@ pub fn look(subject: &Subject, jobs: usize, progress: &dyn Progress) -> Result<V
 
 /// An image without pixels, for the reason `why`.
 fn unread(why: String) -> Look {
-    Look { seen: Err(why), ..Look::at(&[]) }
+    Look { blake3: Digest::of(&[]), seen: Err(why) }
 }

@@ -17,19 +17,18 @@ const MEMBERS: usize = 24;
 /// Makes thumbnails: JPEG, with the shortest side at most 160 pixels.
 pub(crate) struct Thumbnails(Pipeline);
 
-impl Default for Thumbnails {
-    fn default() -> Self {
+impl Thumbnails {
+    /// Of images whose orientations count as `exif_orientation` says.
+    pub(crate) fn new(exif_orientation: ExifOrientation) -> Self {
         Thumbnails(Pipeline::new(PixelSpec {
             size: 160,
             filter: Filter::Bilinear,
             encode: Encoding::Jpeg { quality: 80 },
             small: Small::Keep,
-            exif_orientation: ExifOrientation::Ignore,
+            exif_orientation,
         }))
     }
-}
 
-impl Thumbnails {
     /// Returns the thumbnail of an image; `None` if it cannot be decoded.
     pub(crate) fn of(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         match self.0.build(bytes) {
@@ -54,7 +53,7 @@ impl Thumbnails {
 
 /// Adds duplicates: first groups in more than one split, then groups of more than one class, then the others.
 pub fn add_duplicates(sheet: &mut Sheet, subject: &Subject, report: &DuplicatesReport) {
-    let mut thumbnails = Thumbnails::default();
+    let mut thumbnails = Thumbnails::new(subject.orientation);
     let (leaks, rest): (Vec<&Group>, Vec<&Group>) =
         report.groups.iter().partition(|group| group.is_across_splits());
     let (classes, rest): (Vec<&Group>, Vec<&Group>) =
@@ -82,7 +81,7 @@ pub fn add_duplicates(sheet: &mut Sheet, subject: &Subject, report: &DuplicatesR
 
 /// Adds the remarks about single images.
 pub fn add_images(sheet: &mut Sheet, subject: &Subject, report: &ImagesReport) {
-    let mut thumbnails = Thumbnails::default();
+    let mut thumbnails = Thumbnails::new(subject.orientation);
     for remark in Remark::ALL {
         let found: Vec<_> = report.found.iter().filter(|found| found.remark == remark).collect();
         sheet.heading(&format!("{}: {}", remark.as_str(), count(found.len(), "image")));

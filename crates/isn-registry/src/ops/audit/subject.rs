@@ -22,6 +22,7 @@ use isn_format::class::ClassId;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Error, Missing, Result, count};
 use isn_format::ilsvrc2012;
+use isn_format::pixel_spec::ExifOrientation;
 use isn_format::recipe::Recipe;
 use isn_format::shard::MAX_IMAGE_LEN;
 use isn_format::source_kind::SourceKind;
@@ -55,6 +56,8 @@ pub struct Subject {
     pub warnings: Vec<String>,
     /// The parts of a version that no signature covers. Empty for a folder, which is the user's own.
     pub unsigned: &'static [&'static str],
+    /// What a build by the recipe, if one is given, does about EXIF orientations.
+    pub(crate) orientation: ExifOrientation,
     storage: Storage,
 }
 
@@ -111,8 +114,8 @@ impl Subject {
     }
 
     /// Takes splits, classes and source ids of a folder's images from a recipe of version 2, if one is given:
-    /// it may call its folders as it likes. Images that are none of the recipe's are left out with a warning.
-    /// Anything but a folder stays as it is.
+    /// it may call its folders as it likes. Images that are none of the recipe's are left out with a warning,
+    /// and pictures are turned as a build turns them. Anything but a folder stays as it is.
     ///
     /// # Errors
     /// [`Error::Io`] if the folder cannot be read; [`Error::Invalid`] if it has none of the recipe's images.
@@ -120,6 +123,7 @@ impl Subject {
         let (Storage::Folder { root, files }, Some(recipe)) = (&mut self.storage, recipe) else {
             return Ok(self);
         };
+        self.orientation = recipe.image.exif_orientation;
         if recipe.source.ids != Ids::Text || recipe.source.kind != SourceKind::ImageFolder {
             return Ok(self);
         }
@@ -152,6 +156,23 @@ impl Subject {
             Storage::Folder { root, files } => files::read_beside(&join(root, &files[at]), MAX_IMAGE_LEN),
             Storage::Version(version) => version.read(at),
             Storage::Build(version) => version.read(at).map_err(build::of_build),
+        }
+    }
+
+    /// Leaves out images of a folder that cannot be decoded, each with its reason, in ascending order.
+    pub(super) fn leave_out(&mut self, undecodable: &[(usize, String)]) {
+        let (Storage::Folder { files, .. }, Some((first, why))) = (&mut self.storage, undecodable.first())
+        else {
+            return;
+        };
+        let what = count(undecodable.len(), "image");
+        let path = &self.images[*first].path;
+        self.warnings.push(format!(
+            "left out {what} that cannot be decoded (`isn audit images` lists them); the first is {path}: {why}"
+        ));
+        for (at, _) in undecodable.iter().rev() {
+            self.images.remove(*at);
+            files.remove(*at);
         }
     }
 
@@ -242,7 +263,8 @@ impl Subject {
         let storage = Storage::Folder { root: root.to_path_buf(), files };
         let labels = BTreeMap::new();
         let unsigned = &[];
-        Subject { what: root.display().to_string(), images, labels, warnings, unsigned, storage }
+        let (what, orientation) = (root.display().to_string(), ExifOrientation::Ignore);
+        Subject { what, images, labels, warnings, unsigned, orientation, storage }
     }
 
     pub(in crate::ops) fn build(root: &Path) -> Result<Subject> {
@@ -301,6 +323,7 @@ impl Subject {
             labels: snapshot.classes().iter().map(|class| (class.id.clone(), class.label.clone())).collect(),
             warnings: snapshot.head.warnings,
             unsigned: &[],
+            orientation: ExifOrientation::Ignore,
             storage: storage(Box::new(version)),
         })
     }
