@@ -147,8 +147,8 @@ class Dataset:
         return self._reader.name
 
     @property
-    def version(self) -> str:
-        """``MAJOR.MINOR``."""
+    def version(self) -> str | None:
+        """``MAJOR.MINOR``; ``None`` of what was built from a part of its source."""
         return self._reader.version
 
     @property

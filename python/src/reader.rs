@@ -97,8 +97,8 @@ impl Reader {
     }
 
     #[getter]
-    fn version(&self) -> String {
-        self.dataset.identity().version.to_string()
+    fn version(&self) -> Option<String> {
+        self.dataset.identity().version.map(|version| version.to_string())
     }
 
     #[getter]

@@ -49,8 +49,9 @@ pub fn published(sandbox: &Sandbox) -> (String, serde_json::Value, String) {
         .json();
     sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();
     let publish: Vec<&str> = next[2].split(' ').skip(1).collect();
-    sandbox.isn(&publish).ok();
-    let pin = built["pin"].as_str().unwrap();
+    let published = sandbox.isn(&[&publish[..], &["--json"]].concat()).ok().json();
+    let pin = published["pin"].as_str().unwrap();
+    assert_eq!(built["pin"], format!("unreleased:my-photos/{}", published["dataset"].as_str().unwrap()));
     sandbox.isn(&["pull", pin, "--registry", "my-photos-registry", "--to", "tree"]).ok();
     (recipe, built, ran.stderr)
 }

@@ -152,7 +152,7 @@ fn it_is_built_from_any_layout_of_imagenet() {
     for source in ["tars", "kaggle"] {
         let to = format!("tree-{source}");
         let report = pull(&sandbox, &["--source", source, "--to", &to, "--no-cache", "--json"]).ok().json();
-        assert_eq!(report["pin"], build.json()["pin"]);
+        assert_eq!(report["dataset"], build.json()["dataset"]);
     }
     // A file in an archive that differs is found there.
     let path = "tars/ILSVRC2012_img_train.tar";

@@ -190,6 +190,51 @@ fn what_a_recipe_of_version_2_expects_is_counted() {
         let check = sandbox.isn(&["source", "check", "raw", "--recipe", "expect.toml"]);
         assert_eq!(check.code == 0, right, "{expect}: {}", check.stdout);
     }
+    // A part of it is built if that is what is asked for, and remains a part.
+    let expected = text.replace("label = \"the bee\"", "label = \"the bee\"\nexpect = { train = 9 }");
+    let ledger = "[corrections]\nfile = \"ledger.csv\"\n[gates]";
+    sandbox.write("part.toml", expected.replace("[gates]", ledger).as_bytes());
+    // A decision about an image of the rest is no mistake.
+    let rows = "kind,source_id,says,labels,reason,source,reviewer,date,evidence\n\
+                decision,bee/bee_8,remove,,broken,,A. Tester,2026-11-23,seen\n\
+                decision,bee/bee_7,remove,,broken,,A. Tester,2026-11-23,seen\n";
+    sandbox.write("ledger.csv", rows.as_bytes());
+    let build = ["build", "part.toml", "--source", "raw"];
+    let ran = sandbox.isn(&build).fails(8, "train/bee: 8 images, and the whole source has 9");
+    assert!(ran.stderr.contains("isn build --partial"), "{}", ran.stderr);
+    let ran = sandbox.isn(&[&build[..], &["--partial", "--json"]].concat()).ok();
+    let report = ran.json();
+    let pin = format!("unreleased:grads/{}", report["dataset"].as_str().unwrap());
+    assert_eq!((&report["version"], &report["pin"]), (&serde_json::Value::Null, &pin.as_str().into()));
+    assert_eq!((&report["images"], &report["path"]), (&15.into(), &"grads-part-build".into()));
+    assert_eq!(report["warnings"][0], "train/bee: 8 images, and the whole source has 9");
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&sandbox.read("grads-part-build/manifest.json")).unwrap();
+    assert_eq!((&manifest["format"], &manifest["part_of"]), (&"isn-part/1".into(), &"1.0".into()));
+    assert!(manifest.get("version").is_none());
+    // It is used as any build, and nothing states or publishes it as a version.
+    sandbox.isn(&["verify", "grads-part-build"]).ok();
+    sandbox.isn(&["pull", "./grads-part-build"]).ok();
+    sandbox.isn(&["verify", "grads-part"]).ok();
+    sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();
+    for folder in ["./grads-part-build", "./grads-part"] {
+        let info = sandbox.isn(&["info", folder, "--json"]).ok().json();
+        assert_eq!((&info["version"], &info["pin"]), (&serde_json::Value::Null, &pin.as_str().into()));
+        let refused = |args: &[&str]| {
+            sandbox.isn(args).fails(1, "from a part of its source, and has no version");
+        };
+        refused(&["cite", folder]);
+        refused(&["attest", folder, "--key", "me"]);
+        refused(&["export", folder, "--as", "webdataset", "--to", "exported"]);
+    }
+    let publish = ["publish", "grads-part-build", "--registry", "reg", "--key", "me"];
+    sandbox.isn(&publish).fails(1, "from a part of its source, and has no version");
+    assert!(!sandbox.path("reg").exists() && !sandbox.path("exported").exists());
+    // The whole source gives a version, with or without the flag.
+    gradient(48, 31, 99).save(sandbox.path("raw/bee/bee_8.png")).unwrap();
+    let report = sandbox.isn(&[&build[..], &["--partial", "--json", "--out", "whole"]].concat()).ok().json();
+    assert_eq!(report["version"], "1.0");
+    fs::remove_file(sandbox.path("raw/bee/bee_8.png")).unwrap();
     // Version 1 has no such key, and takes what is there.
     sandbox.write("old.toml", text.replacen("isn-recipe/2", "isn-recipe/1", 1).as_bytes());
     sandbox.isn(&["build", "old.toml", "--source", "raw", "--out", "old"]).ok();

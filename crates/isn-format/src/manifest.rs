@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::class::ClassId;
 use crate::dataset_ref::{DatasetRef, Name, Version, VersionId};
@@ -12,8 +13,10 @@ use crate::error::{Error, Result};
 use crate::object::{MAX_BYTES, ObjectKind, ObjectRef};
 use crate::split::Split;
 
-/// The format that this code reads and writes.
+/// The format of the manifest of a version.
 pub const FORMAT: &str = "isn-manifest/1";
+/// The format of the manifest of what was built from a part of a source, which no registry has.
+pub const PART_FORMAT: &str = "isn-part/1";
 /// The maximum length of a manifest in bytes, checked before it is parsed: 1 MiB holds about 10,000 classes.
 pub const MAX_LEN: u64 = 1 << 20;
 
@@ -35,11 +38,11 @@ pub const MAX_LEN: u64 = 1 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// [`FORMAT`].
+    /// [`FORMAT`] or [`PART_FORMAT`].
     pub format: String,
     /// The dataset.
     pub name: Name,
-    /// The version.
+    /// The version; of a part, the one that its recipe makes of the whole source.
     pub version: Version,
     /// The title, one line for people.
     pub title: String,
@@ -122,7 +125,14 @@ impl Manifest {
     /// # Errors
     /// [`Error::Internal`] if the values cannot be serialised.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut bytes = serde_json::to_vec_pretty(self).map_err(|e| Error::Internal(e.to_string()))?;
+        let internal = |e: serde_json::Error| Error::Internal(e.to_string());
+        let mut bytes = match self.is_part() {
+            false => serde_json::to_vec_pretty(self),
+            true => serde_json::to_value(self)
+                .map(|value| renamed(value, "version", "part_of"))
+                .and_then(|value| serde_json::to_vec_pretty(&value)),
+        }
+        .map_err(internal)?;
         bytes.push(b'\n');
         Ok(bytes)
     }
@@ -143,14 +153,21 @@ impl Manifest {
         }
         let refuse = |e: serde_json::Error| Error::integrity(what, e);
         let header: Header = serde_json::from_slice(bytes).map_err(refuse)?;
-        if header.format != FORMAT {
-            let why = format!(
-                "has format '{}', but this isn reads {FORMAT}: a newer isn may read it",
-                header.format
-            );
-            return Err(Error::invalid(what, why));
-        }
-        let manifest: Manifest = serde_json::from_slice(bytes).map_err(refuse)?;
+        let manifest: Manifest = match &*header.format {
+            FORMAT => serde_json::from_slice(bytes).map_err(refuse)?,
+            PART_FORMAT => {
+                let value: Value = serde_json::from_slice(bytes).map_err(refuse)?;
+                if value.get("version").is_some() {
+                    return Err(Error::integrity(what, "is of a part, and has a version"));
+                }
+                serde_json::from_value(renamed(value, "part_of", "version")).map_err(refuse)?
+            }
+            other => {
+                let why =
+                    format!("has format '{other}', but this isn reads {FORMAT}: a newer isn may read it");
+                return Err(Error::invalid(what, why));
+            }
+        };
         let mut counts = manifest.splits.values().flat_map(BTreeMap::values);
         let counted = counts.try_fold(0, |sum: u64, count| sum.checked_add(*count));
         let Some(counted) = counted else {
@@ -181,6 +198,11 @@ impl Manifest {
         Err(Error::integrity(what, format!("gives dataset hash {found}, the manifest says {dataset}")))
     }
 
+    /// Whether it was built from a part of its source: it has no version then, and nobody can release it.
+    pub fn is_part(&self) -> bool {
+        self.format == PART_FORMAT
+    }
+
     /// Returns its name and version.
     pub fn id(&self) -> VersionId {
         VersionId { name: self.name.clone(), version: self.version }
@@ -190,6 +212,16 @@ impl Manifest {
     pub fn pin(&self) -> DatasetRef {
         DatasetRef::Version(self.id(), Some(self.dataset))
     }
+}
+
+/// Returns an object with a field of another name.
+fn renamed(mut object: Value, from: &str, to: &str) -> Value {
+    if let Some(fields) = object.as_object_mut()
+        && let Some(value) = fields.remove(from)
+    {
+        fields.insert(to.into(), value);
+    }
+    object
 }
 
 /// Serialises a digest with `b3:` before it.
@@ -204,5 +236,30 @@ pub(crate) mod prefixed {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         Digest::from_prefixed(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// docs/format.md, isn-part/1.
+    const PART: &[u8] = include_bytes!("../../../tests/vectors/part.json");
+
+    #[test]
+    fn a_part_has_no_version_and_says_what_it_is_a_part_of() {
+        let part = Manifest::parse("part", PART).unwrap();
+        assert!(part.is_part() && part.version == Version { major: 1, minor: 0 });
+        assert_eq!(part.to_bytes().unwrap(), PART);
+        let text = String::from_utf8_lossy(PART);
+        for (from, to, why) in [
+            ("\"part_of\"", "\"version\"", "is of a part, and has a version"),
+            ("\"part_of\": \"1.0\",", "", "missing field"),
+            ("isn-part/1", "isn-manifest/1", "part_of"),
+            ("isn-part/1", "isn-part/2", "a newer isn may read it"),
+        ] {
+            let error = Manifest::parse("part", text.replace(from, to).as_bytes()).unwrap_err();
+            assert!(error.to_string().contains(why), "{error}");
+        }
     }
 }

@@ -384,6 +384,9 @@ pub struct Unreleased {
     pub pin: String,
     /// The recipe that it was built by.
     pub recipe: BuiltBy,
+    /// Whether it was built from a part of its source.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub part: bool,
     /// What it was built from; absent if an older isn wrote the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub built_from: Option<BuiltFrom>,

@@ -10,8 +10,9 @@ use isn_format::tree::Origin;
 pub struct Identity {
     /// The dataset.
     pub name: Name,
-    /// The version; of what nobody released, the one that its recipe is for.
-    pub version: Version,
+    /// The version; of what nobody released, the one that its recipe is for. `None` if it was built from a
+    /// part of its source.
+    pub version: Option<Version>,
     /// The dataset hash.
     pub dataset: Digest,
     /// What to name it by: `name@version#b3:…`, or `unreleased:name/b3:…` if nobody has released it.
@@ -39,12 +40,40 @@ impl Identity {
         let dataset = origin.dataset().strip_prefix("b3:").and_then(|hash| hash.parse().ok());
         let dataset = dataset.ok_or_else(|| Error::integrity(what, "names no dataset hash"))?;
         let (name, version, pin, title, licence) = match origin {
-            Origin::Released(known) => (known.name, known.version, known.pin, known.title, known.licence),
+            Origin::Released(known) => {
+                (known.name, Some(known.version), known.pin, known.title, known.licence)
+            }
             Origin::Unreleased(built) => {
-                (built.name, built.recipe.version, built.pin, built.title, built.licence)
+                let version = (!built.part).then_some(built.recipe.version);
+                (built.name, version, built.pin, built.title, built.licence)
             }
         };
         let (description, authors, citation) = (String::new(), Vec::new(), None);
         Ok(Identity { name, version, dataset, pin, title, description, licence, authors, citation, images })
+    }
+
+    /// Returns its version for a citation or an export.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it has none.
+    pub fn whole(&self) -> Result<Version> {
+        self.version.ok_or_else(|| {
+            let why =
+                "was built from a part of its source, and has no version: build it from the whole source";
+            Error::invalid(&self.pin, why)
+        })
+    }
+
+    /// The version as text, `part` of what has none.
+    pub(crate) fn version_text(&self) -> String {
+        self.version.map_or_else(|| "part".into(), |version| version.to_string())
+    }
+
+    /// Names it for people: `NAME@VERSION`, or the name alone of what has no version.
+    pub fn title_of(&self) -> String {
+        match self.version {
+            Some(version) => format!("{}@{version}", self.name),
+            None => format!("{} (a part)", self.name),
+        }
     }
 }

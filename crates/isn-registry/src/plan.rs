@@ -89,7 +89,8 @@ impl Plan {
         }
         let mut problems = Vec::new();
         check_corrections(corrections, source, &mut problems);
-        if recipe.source.ids == Ids::Text {
+        // Rows about images of the rest are no mistakes.
+        if recipe.source.ids == Ids::Text && !source.is_part {
             let here: HashSet<&str> = source.images.iter().map(|image| image.id.as_str()).collect();
             let absent = groups.iter().flatten().filter(|id| !here.contains(id.as_str()));
             problems.extend(absent.map(|id| no_such(source, ("groups", "the groups"), id)));
@@ -176,6 +177,7 @@ fn check_corrections(corrections: &Corrections, source: &Source, problems: &mut 
     for correction in corrections.iter() {
         let id = &correction.source_id;
         match (classes.get(id.as_str()), &correction.action) {
+            (None, _) if source.is_part => {}
             (None, _) => problems.push(no_such(source, ("corrections", "the ledger"), id)),
             (Some(class), Action::Relabel(to)) if *class == to => {
                 problems.push(format!("corrections: {id} is of class {to} already: use keep"));

@@ -37,7 +37,7 @@ pub(super) fn needed(reference: &str, about: &str) -> String {
 pub(super) fn incomplete(root: &Path, recipe: &str) -> String {
     format!(
         "nothing was built. `isn source check {} --recipe {}` lists what is missing: complete the source, and \
-         build again",
+         build again. To try the recipe on what is there, `isn build --partial` builds it without a version",
         shell_path(root),
         shell_word(recipe)
     )

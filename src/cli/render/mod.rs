@@ -18,7 +18,7 @@ pub(super) fn version(snapshot: &Snapshot, images: u64, bytes: u64) -> Value {
     let manifest = &snapshot.head.manifest;
     json!({
         "name": manifest.name,
-        "version": manifest.version,
+        "version": snapshot.head.identity().version,
         "dataset": manifest.dataset.prefixed(),
         "manifest": snapshot.head.manifest_ref.blake3.prefixed(),
         "pin": snapshot.head.pin(),

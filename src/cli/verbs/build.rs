@@ -28,6 +28,9 @@ pub(in crate::cli) struct BuildArgs {
     /// The folder to write the build to [default: ./NAME-VERSION-build]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Build from a part of the source all the same. What comes of it has no version, and cannot be published
+    #[arg(long)]
+    partial: bool,
     #[command(flatten)]
     registry: RegistryArg,
 }
@@ -40,7 +43,8 @@ impl Verb for BuildArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         let recipe = run.recipe(&self.recipe)?;
         let VersionId { name, version } = recipe.recipe.id();
-        let out = self.out.clone().unwrap_or_else(|| format!("{name}-{version}-build").into());
+        let what = if self.partial { "part".into() } else { version.to_string() };
+        let out = self.out.clone().unwrap_or_else(|| format!("{name}-{what}-build").into());
         let inputs = Inputs::read(recipe, &run.client(&self.registry)?)?;
         let indexes = run.indexes(self.registry.no_cache);
         let options = BuildOptions {
@@ -50,6 +54,7 @@ impl Verb for BuildArgs {
             jobs: run.jobs,
             indexes: indexes.as_ref(),
             expected: None,
+            partial: self.partial,
             named: &|| run.complete(),
         };
         let (report, is_new) = build(&options, &run.progress)?;
@@ -58,16 +63,21 @@ impl Verb for BuildArgs {
     }
 }
 
-/// What can be done with a build: use it, or let others use it.
-fn next_steps(out: &Path) -> [String; 2] {
+/// What can be done with a build: use it and, unless it is a part, let others use it.
+fn next_steps(report: &BuildReport, out: &Path) -> Vec<String> {
     let build = shell_path(Path::new(".").join(out));
-    [format!("isn pull {build}"), format!("isn publish {build} --registry REGISTRY --key KEY")]
+    let publish = format!("isn publish {build} --registry REGISTRY --key KEY");
+    [format!("isn pull {build}")].into_iter().chain(report.version.map(|_| publish)).collect()
 }
 
 fn print(output: &Output, report: &BuildReport, out: &Path, is_new: bool) {
     let mut text = Page::default();
     let verb = if is_new { "built" } else { "already built" };
     writeln!(text, "{}: {verb}, {}", out.display(), images(report.images, report.bytes));
+    match report.version {
+        Some(version) => writeln!(text, "  version  {}@{version}, not released", report.name),
+        None => writeln!(text, "  version  none: it is of a part of the source, and cannot be published"),
+    }
     writeln!(text, "  source   {}", report.source);
     writeln!(text, "  shards   {}, {}", report.shards, size(report.shard_bytes));
     for (split, classes) in &report.balance {
@@ -89,7 +99,7 @@ fn print(output: &Output, report: &BuildReport, out: &Path, is_new: bool) {
     }
     output.warn(&report.warnings);
     writeln!(text, "  pin      {}", report.pin);
-    let next = next_steps(out);
+    let next = next_steps(report, out);
     writeln!(text, "next:");
     for command in &next {
         writeln!(text, "  {command}");

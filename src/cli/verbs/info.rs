@@ -95,7 +95,7 @@ fn print(output: &Output, report: &InfoReport, known: BTreeSet<PublicKey>) {
     output.warn(stated.warnings());
     let is_own = report.snapshot.head.is_own;
     let mut text = Page::default();
-    writeln!(text, "{}  {}", manifest.id(), manifest.title);
+    writeln!(text, "{}  {}", report.snapshot.head.identity().title_of(), manifest.title);
     // The bar marks the publisher's text, so that it cannot pass for isn's, such as who signed.
     text.block("  | ", manifest.description.trim());
     let fields = [
@@ -143,8 +143,7 @@ fn print_tree(output: &Output, report: &TreeReport) {
     let TreeReport { identity, origin, classes, splits } = report;
     let images: u64 = splits.values().flat_map(BTreeMap::values).sum();
     let mut text = Page::default();
-    let id = VersionId { name: identity.name.clone(), version: identity.version };
-    writeln!(text, "{id}  {}", identity.title);
+    writeln!(text, "{}  {}", identity.title_of(), identity.title);
     let (released, signed_by) = match origin {
         Origin::Released(known) => (true, &known.signed_by[..]),
         Origin::Unreleased(_) => (false, &[][..]),

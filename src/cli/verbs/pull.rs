@@ -128,6 +128,9 @@ fn print(output: &Output, report: &PullReport, asked: &PullArgs, known: BTreeSet
     match (report.is_released(), &asked.version) {
         (true, _) => writeln!(text, "  signed   {}", signed(&report.snapshot)),
         (false, _) if stated.line().is_some() => writeln!(text, "  not released"),
+        _ if manifest.is_part() => {
+            writeln!(text, "  version  none: it is of a part of the source, and cannot be published")
+        }
         (false, VersionAt::Folder(build)) => writeln!(
             text,
             "  not released: `isn publish {} --registry REGISTRY --key KEY` releases it",

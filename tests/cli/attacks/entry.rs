@@ -1,11 +1,14 @@
 //! An entry that is in the log but invalid where it stands has no effect, and those whom it concerns are
 //! warned.
 
+use std::fs;
+
 use isn_format::key::Signer as _;
 use isn_format::log::bundle;
 use isn_format::statement::{NAMESPACE, Statement};
 
 use crate::forger::Forger;
+use crate::sandbox::contents;
 
 #[test]
 fn second_release_of_a_version() {
@@ -268,4 +271,22 @@ fn duplicate_or_unknown_fields() {
             forger.has_no_effect(&entry, &why_all);
         }
     }
+}
+
+#[test]
+fn a_release_cannot_name_a_part() {
+    let forger = Forger::new();
+    let recipe = String::from_utf8(forger.bytes("grads-1.1.toml")).unwrap();
+    let recipe = recipe.replacen("isn-recipe/1", "isn-recipe/2", 1);
+    let more = recipe.replace("label = \"the bee\"", "label = \"the bee\"\nexpect = { train = 99 }");
+    forger.write("part.toml", more.as_bytes());
+    forger.isn(&["build", "part.toml", "--source", "raw2", "--partial", "--out", "part"]).ok();
+    for (name, bytes) in contents(&forger.path("part")) {
+        if name.starts_with("objects/") || name.starts_with("packs/") {
+            fs::create_dir_all(forger.path("reg").join(&name).parent().unwrap()).unwrap();
+            forger.write(&format!("reg/{name}"), &bytes);
+        }
+    }
+    forger.append(&forger.release("part", "1.1", &["me"]));
+    forger.read("grads@1.1").fails(3, "from a part of its source, which nobody can release");
 }

@@ -58,7 +58,7 @@ impl About<'_> {
 
     /// Returns MAJOR.MINOR.0, for formats that require three numbers.
     pub(super) fn three_numbers(&self) -> String {
-        format!("{}.0", self.identity.version)
+        format!("{}.0", self.identity.version_text())
     }
 
     /// Returns the contents of `ISN.json`: what is exported, and the files.

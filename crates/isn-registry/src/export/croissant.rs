@@ -59,7 +59,7 @@ impl<'a> Croissant<'a> {
         let it = self.about.identity;
         // mlcroissant unpacks an archive once for each name, whatever its contents, so no two archives may
         // have the same name.
-        let name = format!("{}-{}-{split}-{}.tar", it.name, it.version, &sha256[..DIGITS]);
+        let name = format!("{}-{}-{split}-{}.tar", it.name, it.version_text(), &sha256[..DIGITS]);
         let (from, to) = (self.dir.join(UNNAMED), self.dir.join(&name));
         fs::rename(&from, &to).map_err(Error::io("rename", &from))?;
         self.tars.push((split, name, length, sha256));

@@ -28,7 +28,7 @@ struct Open {
 
 impl<'a> Npz<'a> {
     pub(super) fn new(dir: &Path, about: &'a About<'a>) -> Result<Self> {
-        let path = dir.join(format!("{}-{}.npz", about.identity.name, about.identity.version));
+        let path = dir.join(format!("{}-{}.npz", about.identity.name, about.identity.version_text()));
         let file = File::create_new(&path).map_err(Error::io("create", &path))?;
         Ok(Npz { about, path, zip: Some(ZipWriter::new(BufWriter::new(file))), open: None })
     }

@@ -160,6 +160,9 @@ fn read(file: &Path) -> Result<(Rebuilt, PublicKey)> {
     }
 }
 
+/// Why nobody can state that they built such a thing.
+const PART: &str = "was built from a part of its source, and has no version: build it from the whole source to state its hash";
+
 impl Held {
     fn open(target: &Path) -> Result<Held> {
         match StoreKind::of(target) {
@@ -176,6 +179,9 @@ impl Held {
     fn build(root: &Path) -> Result<Held> {
         let (_, snapshot) = transport::runtime()?.block_on(build::describe(root))?;
         let manifest = &snapshot.head.manifest;
+        if manifest.is_part() {
+            return Err(Error::invalid(root.display(), PART));
+        }
         Ok(Held {
             id: manifest.id(),
             dataset: manifest.dataset,
@@ -208,6 +214,7 @@ impl Held {
         sums.classes(&path.display().to_string(), &files::read_capped(&path, MAX_CLASSES)?)?;
         let from = origin.built_from();
         let id = match origin {
+            Origin::Unreleased(built) if built.part => return Err(Error::invalid(&what, PART)),
             Origin::Released(known) => VersionId { name: known.name, version: known.version },
             Origin::Unreleased(built) => VersionId { name: built.name, version: built.recipe.version },
         };

@@ -40,8 +40,8 @@ pub struct Citation {
 /// Cites a version, or a build. A tree is cited as the version that it is of.
 ///
 /// # Errors
-/// Those of describing the version; [`Error::Invalid`] for a tree that nobody has released and that was not
-/// built by a recipe in the binary: it does not say who made it.
+/// Those of describing the version; those of [`Identity::whole`]; [`Error::Invalid`] for a tree that nobody
+/// has released and that was not built by a recipe in the binary: it does not say who made it.
 pub fn cite(client: &Client, version: &VersionAt, format: CitationFormat) -> Result<Citation> {
     let runtime = transport::runtime()?;
     let snapshot = match version.tree()? {
@@ -57,6 +57,7 @@ pub fn cite(client: &Client, version: &VersionAt, format: CitationFormat) -> Res
     };
     let head = snapshot.head;
     let (it, unsigned) = (head.identity(), head.unsigned());
+    it.whole()?;
     let warnings = head.warnings.into_iter().chain(unsigned::notice(unsigned)).collect();
     Ok(Citation { text: citation(&it, format), pin: it.pin, warnings, unsigned })
 }
@@ -73,6 +74,7 @@ fn by_recipe(client: &Client, tree: &VersionAt, lists: Lists) -> Result<Identity
         Origin::Released(_) => String::new(),
     };
     let it = Identity::of_tree(&what, origin, images)?;
+    it.whole()?;
     let bundled = Client { locations: vec![BUNDLED.into()], ..client.clone() };
     let by = recipe::find(&bundled, &it.name).ok().map(|(found, _)| found);
     let by = by.filter(|found| Digest::of(found.text.as_bytes()).prefixed() == blake3);
@@ -114,7 +116,7 @@ fn bibtex(it: &Identity) -> String {
         "@misc{{{name}-{version},\n  title        = {{{{{title}, version {version}}}}},\n{authors}  \
          howpublished = {{\\texttt{{{pin}}}}},\n  note         = {{{images} images; dataset hash {hash}: BLAKE3 of the file B3SUMS}}\n}}\n",
         name = it.name,
-        version = it.version,
+        version = it.version_text(),
         title = escape(&it.title),
         authors = match authors.join(" and ") {
             authors if authors.is_empty() => authors,
@@ -139,7 +141,7 @@ fn plain(it: &Identity) -> String {
         "{}. {}, version {}. {} images. {}. {citation}",
         it.authors.join(", "),
         it.title,
-        it.version,
+        it.version_text(),
         it.images,
         it.pin
     );
@@ -155,7 +157,7 @@ fn cff(it: &Identity) -> String {
          authors:\n{authors}identifiers:\n  - type: other\n    value: {pin}\n    description: {what}\n",
         message = quote("If you use this dataset, cite it with its pin."),
         title = quote(&it.title),
-        version = quote(&it.version.to_string()),
+        version = quote(&it.version_text()),
         description = quote(&it.description),
         pin = quote(&it.pin),
         what = quote("Dataset hash: BLAKE3 of the file B3SUMS, see docs/verify.md of isn"),

@@ -121,11 +121,12 @@ pub fn export(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progr
 
 fn write(dataset: &Dataset, options: &ExportOptions<'_>, progress: &dyn Progress) -> Result<ExportReport> {
     let it = dataset.identity();
+    let version = it.whole()?;
     let to = options
         .to
         .map(files::destination)
         .transpose()?
-        .unwrap_or_else(|| PathBuf::from(format!("{}-{}-{}", it.name, it.version, options.format)));
+        .unwrap_or_else(|| PathBuf::from(format!("{}-{}-{}", it.name, version, options.format)));
     check_free(&to)?;
     let plan = Plan::new(dataset, options)?;
     plan.check_room(&to)?;

@@ -27,7 +27,7 @@ pub(crate) fn open(root: &Path) -> Result<(Registry, ObjectRef)> {
 pub(crate) async fn describe(root: &Path) -> Result<(Registry, Snapshot)> {
     let (registry, manifest) = open(root)?;
     let described = async {
-        let mut head = registry.head(manifest, Vec::new()).await?;
+        let mut head = registry.head_of_build(manifest, Vec::new()).await?;
         // Nobody vouches for their lengths, either.
         head.check_unsigned(&root.join(MANIFEST_JSON).display().to_string())?;
         head.is_own = true;

@@ -403,11 +403,30 @@ impl Registry {
         Ok(head)
     }
 
-    /// Reads a manifest, and checks it against its hash.
+    /// Reads the manifest of a version, and checks it against its hash.
     ///
     /// # Errors
-    /// [`Error::Integrity`] if it is missing, damaged or too long; also fails if it cannot be read.
+    /// [`Error::Integrity`] if it is missing, damaged, too long, or that of a part; also fails if it cannot
+    /// be read.
     pub async fn head(&self, manifest_ref: ObjectRef, signed_by: Vec<PublicKey>) -> Result<Head> {
+        let head = self.head_of_build(manifest_ref, signed_by).await?;
+        if head.manifest.is_part() {
+            let what = self.locate(ObjectKind::Manifest, &manifest_ref.blake3);
+            let why = "is of what was built from a part of its source, which nobody can release";
+            return Err(Error::integrity(what, why));
+        }
+        Ok(head)
+    }
+
+    /// As [`Registry::head`], also of a part.
+    ///
+    /// # Errors
+    /// As [`Registry::head`].
+    pub(crate) async fn head_of_build(
+        &self,
+        manifest_ref: ObjectRef,
+        signed_by: Vec<PublicKey>,
+    ) -> Result<Head> {
         let what = self.locate(ObjectKind::Manifest, &manifest_ref.blake3);
         if manifest_ref.length > manifest::MAX_LEN {
             let why = format!("is said to have {} bytes: too many", manifest_ref.length);

@@ -273,6 +273,7 @@ impl<'r> Listing<'r> {
             layout: self.layout,
             root: self.root.to_path_buf(),
             images: self.images,
+            is_part: false,
             warnings: self.warnings,
             left_out: self.left_out,
             holders,

@@ -132,6 +132,9 @@ pub struct Source {
     /// The images, with each `id` once. In ILSVRC2012 they are sorted by split and `id`, so the order is the
     /// same in all layouts; otherwise by the bytes of `path`.
     pub images: Vec<SourceImage>,
+    /// Whether it is known to be a part of the whole source, so that what is said of other images is no
+    /// mistake.
+    pub is_part: bool,
     /// What was left out without being asked for, one line each.
     pub warnings: Vec<String>,
     /// The files and folders that were left out, each with the reason.
@@ -299,7 +302,16 @@ impl Source {
     pub(crate) fn of_images(kind: SourceKind, images: Vec<SourceImage>) -> Self {
         let layout = SourceLayout::ImageFolder;
         let (warnings, left_out) = (Vec::new(), Vec::new());
-        Source { kind, layout, root: "root".into(), images, warnings, left_out, holders: Arc::default() }
+        Source {
+            kind,
+            layout,
+            root: "root".into(),
+            images,
+            is_part: false,
+            warnings,
+            left_out,
+            holders: Arc::default(),
+        }
     }
 }
 

@@ -1,13 +1,11 @@
 //! Counts the images of a source, and compares them with those that the whole source has.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 
 use serde::Serialize;
 
 use super::Source;
 use isn_format::class::ClassId;
-use isn_format::error::{Error, Result};
 use isn_format::ilsvrc2012;
 use isn_format::recipe::Recipe;
 use isn_format::source_kind::SourceKind;
@@ -46,16 +44,9 @@ impl Count {
     }
 }
 
-/// Refuses a source that is not whole. The user has named the recipe as `named`.
-///
-/// # Errors
-/// [`Error::Incomplete`] names each class and split with images missing or too many.
-pub(crate) fn check(recipe: &Recipe, named: &str, source: &Source, root: &Path) -> Result<()> {
-    let findings: Vec<String> = counts(recipe, source).iter().filter_map(Count::finding).collect();
-    match findings.is_empty() {
-        true => Ok(()),
-        false => Err(Error::Incomplete { root: root.into(), recipe: named.into(), findings }),
-    }
+/// Names each class and split with images missing or too many.
+pub(crate) fn findings(recipe: &Recipe, source: &Source) -> Vec<String> {
+    counts(recipe, source).iter().filter_map(Count::finding).collect()
 }
 
 /// Counts the images of each class in each split.

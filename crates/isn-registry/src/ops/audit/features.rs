@@ -44,8 +44,8 @@ pub(crate) type Features = (Matrix, Vec<(usize, String)>);
 /// Computes a layer of an ONNX model, one row for each image that can be decoded.
 ///
 /// # Errors
-/// Those of [`Network::open`]; [`Error::Mistakes`] with every image of a version that cannot be read, or if no
-/// image of a folder can be.
+/// Those of [`Network::open`]; [`Error::Mistakes`] with every image of a version that cannot be read, or if
+/// no image of a folder can be.
 #[cfg(feature = "onnx")]
 pub(crate) fn of_model(
     subject: &Subject,

@@ -279,13 +279,8 @@ impl Subject {
         let (registry, snapshot) = runtime.block_on(client.snapshot(reference))?;
         let is_remote = registry.id().is_some_and(|id| id.is_remote());
         let unsigned = snapshot.head.unsigned();
-        let mut subject = Subject::stored(
-            snapshot.head.manifest.pin().to_string(),
-            runtime,
-            registry,
-            snapshot,
-            Storage::Version,
-        )?;
+        let mut subject =
+            Subject::stored(snapshot.head.pin(), runtime, registry, snapshot, Storage::Version)?;
         subject.warnings.extend(unsigned::notice(unsigned));
         subject.unsigned = unsigned;
         if let (Storage::Version(version), true) = (&mut subject.storage, is_remote && client.cache.is_some())

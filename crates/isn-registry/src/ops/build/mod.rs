@@ -36,7 +36,7 @@ use isn_format::recipe::{Edition, Recipe};
 use isn_format::shard::FrameWriter;
 use isn_format::source_kind::SourceKind;
 use isn_format::split::Split;
-use isn_format::tree::CLASSES;
+use isn_format::tree::{CLASSES, unreleased_pin};
 use isn_pixels::{Outcome, Pipeline};
 
 /// The report, beside the objects.
@@ -59,6 +59,8 @@ pub struct BuildOptions<'a> {
     /// The index of the version that the build must become. A source that cannot give it is refused as early
     /// as possible.
     pub expected: Option<&'a Index>,
+    /// Whether a source that is not whole is built all the same. What comes of it has no version.
+    pub partial: bool,
     /// Called as soon as the output has its name, before waiting for the disk.
     pub named: &'a dyn Fn(),
 }
@@ -68,13 +70,13 @@ pub struct BuildOptions<'a> {
 pub struct BuildReport {
     /// The dataset.
     pub name: Name,
-    /// The version.
-    pub version: Version,
+    /// The version; `None` if it was built from a part of the source.
+    pub version: Option<Version>,
     /// The dataset hash, as `b3:…`.
     pub dataset: String,
     /// The hash of the manifest, as `b3:…`.
     pub manifest: String,
-    /// `name@version#b3:…`.
+    /// `unreleased:name/b3:…`: no registry has released it yet.
     pub pin: String,
     /// The number of images.
     pub images: u64,
@@ -148,11 +150,18 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
     let recipe = &inputs.recipe;
     let out = files::destination(options.out)?;
     files::check_apart(options.out, "the source folder", options.source)?;
-    let source = expected::open_source(options)?;
+    let mut source = expected::open_source(options)?;
     progress.tell(&format!("source: {}", source.layout));
-    if options.expected.is_none() && recipe.needs_whole() {
-        whole::check(recipe, &inputs.named, &source, options.source)?;
+    let missing = match options.expected.is_none() && recipe.needs_whole() {
+        true => whole::findings(recipe, &source),
+        false => Vec::new(),
+    };
+    source.is_part = options.partial && !missing.is_empty();
+    if !source.is_part && !missing.is_empty() {
+        let (root, recipe) = (options.source.into(), inputs.named.clone());
+        return Err(Error::Incomplete { root, recipe, findings: missing });
     }
+    source.warnings.extend(missing);
     let dropped = too_small(recipe, &source, options.jobs, progress)?;
     let settled = inputs.settle(&source)?;
     let previous = inputs.previous.as_ref().map(|(_, assignments)| assignments);
@@ -382,7 +391,7 @@ fn describe(
         groups: put_some(ObjectKind::Groups, &inputs.groups_bytes)?,
     };
     let manifest = Manifest {
-        format: manifest::FORMAT.into(),
+        format: if source.is_part { manifest::PART_FORMAT } else { manifest::FORMAT }.into(),
         name: recipe.name.clone(),
         version: recipe.version,
         title: recipe.title.clone(),
@@ -414,10 +423,10 @@ fn describe(
     };
     let report = BuildReport {
         name: manifest.name.clone(),
-        version: manifest.version,
+        version: (!source.is_part).then_some(manifest.version),
         dataset: manifest.dataset.prefixed(),
         manifest: manifest_ref.blake3.prefixed(),
-        pin: manifest.pin().to_string(),
+        pin: unreleased_pin(&manifest.name, &manifest.dataset),
         images: manifest.images,
         bytes: manifest.bytes,
         shards: pack.shards.len(),

@@ -99,7 +99,10 @@ impl Side {
         Side {
             warnings: snapshot.head.warnings.clone(),
             what: Compared {
-                name: snapshot.head.manifest.id().to_string(),
+                name: match snapshot.head.is_own {
+                    true => registry.name().into(),
+                    false => snapshot.head.manifest.id().to_string(),
+                },
                 dataset: snapshot.head.manifest.dataset,
             },
             classes: snapshot.classes().to_vec(),

@@ -93,7 +93,12 @@ impl BuildOutput {
     fn read_checked(build: &Path, progress: &dyn Progress) -> Result<Self> {
         let (store, manifest_ref) = open(build)?;
         let runtime = transport::runtime()?;
-        let snapshot = runtime.block_on(store.describe(manifest_ref, Vec::new()))?;
+        let head = runtime.block_on(store.head_of_build(manifest_ref, Vec::new()))?;
+        if head.manifest.is_part() {
+            let why = "was built from a part of its source, and has no version: build it from the whole source to publish it";
+            return Err(Error::invalid(build.display(), why));
+        }
+        let snapshot = runtime.block_on(store.complete(head))?;
         let list = build.join(layout::packs(&manifest_ref.blake3));
         let packs = files::read_capped(&list, MAX_HINT)?;
         let mut packs: Vec<Digest> = String::from_utf8_lossy(&packs)

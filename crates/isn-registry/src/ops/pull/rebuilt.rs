@@ -34,6 +34,7 @@ pub(super) fn rebuild(pull: &Pull<'_>, source: &Path, staging: &Staging) -> Resu
         out: &out,
         jobs: pull.options.jobs,
         indexes: indexes.as_ref(),
+        partial: false,
         expected: Some(snapshot.index()),
         named: &|| (),
     };

@@ -68,6 +68,7 @@ pub(super) fn pull(
         jobs: options.jobs,
         indexes: indexes.as_ref(),
         expected: None,
+        partial: false,
         named: &|| (),
     };
     let built_from_source = match build(&options_of_build, progress) {
@@ -124,7 +125,8 @@ pub(super) fn pull_folder(
     }
     let (registry, snapshot) = runtime.block_on(describe_build(folder))?;
     let manifest = &snapshot.head.manifest;
-    let to = to.unwrap_or_else(|| format!("{}-{}", manifest.name, manifest.version).into());
+    let version = if manifest.is_part() { "part".into() } else { manifest.version.to_string() };
+    let to = to.unwrap_or_else(|| format!("{}-{version}", manifest.name).into());
     (options.may_be_at)(&to)?;
     check_before(&to, &manifest.name)?;
     files::check_apart(&to, "the build", folder)?;

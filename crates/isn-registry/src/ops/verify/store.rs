@@ -112,7 +112,7 @@ pub(super) fn verify(
 fn describe_build(root: &Path, runtime: &Runtime) -> Result<Result<(Registry, Snapshot), Fault>> {
     let read = match build::open(root) {
         Ok((registry, manifest)) => runtime
-            .block_on(registry.describe(manifest, Vec::new()))
+            .block_on(async { registry.complete(registry.head_of_build(manifest, Vec::new()).await?).await })
             .map(|snapshot| (registry, snapshot))
             .map_err(|e| (Fault::of(MANIFEST_JSON, &e), e)),
         Err(e) => Err((Fault::of_bytes(MANIFEST_JSON, &e), e)),
