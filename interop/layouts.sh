@@ -35,7 +35,8 @@ mkdir -p kaggle/ILSVRC/Data/CLS-LOC && cp -r "$slice/train" "$slice/val" kaggle/
 mkdir mixed && ln -s ../tars-gnu/ILSVRC2012_img_train.tar mixed/ && ln -s "$slice/val" mixed/val
 "$python" "$here/parquet.py" "$slice" parquet "$data/ilsvrc2012/classes.csv" "$data/ilsvrc2012/val_wnids.csv"
 
-pin() { sed -n 's/^ *pin *//p'; }
+# The hash, from the pin of a build or of a pull.
+pin() { sed -n 's/^ *pin .*b3:/b3:/p'; }
 "$isn" build recipe.toml --source "$slice" --out out -q | pin > expected
 for layout in tars-gnu tars-ustar tars-pax kaggle mixed parquet; do
     /usr/bin/time -o time -f %M "$isn" build recipe.toml --source $layout --out "out-$layout" -q > built

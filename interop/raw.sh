@@ -24,5 +24,5 @@ recipe $'[corrections]\nfile = "raw.csv"\n' > raw.toml
 "$isn" build raw.toml --source raw --out raw-out -q
 "$isn" key new raw --no-passphrase -q >/dev/null
 "$isn" publish raw-out --registry raw-registry --key raw -q
-"$isn" pull "$(sed -n 's/.*"pin": "\(.*\)".*/\1/p' raw-out/report.json)" --registry raw-registry --to raw-tree -q
+"$isn" pull "$(sed -n 's/.*"dataset": "\(.*\)".*/\1/p' raw-out/report.json)" --registry raw-registry --to raw-tree -q
 "$python" "$here/pillow.py" raw-out raw-tree

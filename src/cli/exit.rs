@@ -304,7 +304,7 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
             source::rejects(rejects, ledger, *is_named, exported.as_ref())
         }
         Error::Incomplete { root, recipe, .. } => source::incomplete(root, recipe),
-        Error::Gates { findings, .. } if findings.iter().all(|finding| finding.starts_with("rebuilt:")) => {
+        Error::Gates { is_unstated: true, .. } => {
             "nothing was published. Keep this build and its recipe: those statements are about them. Publish \
              it when enough of the keys state that they built it, and prove that they have the images"
                 .into()

@@ -33,7 +33,7 @@ fn the_demo_is_built_signed_and_published_again_byte_for_byte() {
     let recipe = format!("{REPOSITORY}/registry/recipes/demobirds/recipe.toml");
     let built = sandbox.isn(&["build", &recipe, "--source", "raw", "--out", "out", "--json"]).ok().json();
     let info = sandbox.isn(&["info", "demobirds@1.0", "--json"]).ok().json();
-    for field in ["pin", "manifest", "images", "bytes"] {
+    for field in ["dataset", "manifest", "images", "bytes"] {
         assert_eq!(built[field], info[field], "{field}");
     }
     // The index, the split and everything else have the same bytes; only a shard may

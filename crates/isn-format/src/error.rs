@@ -104,10 +104,12 @@ pub enum Error {
     /// A version fails its gates and must not be published. Exit code 8.
     #[error("{what} does not pass the gates for publishing{}", list(findings))]
     Gates {
-        /// The version, as a pin.
+        /// The version.
         what: String,
         /// Each finding, starting with the name of its gate.
         findings: Vec<String>,
+        /// Whether nothing is wrong with the build, and only statements of others who built it are missing.
+        is_unstated: bool,
     },
     /// Something else already has that name.
     #[error("{what} {}{why}", is_there(*there))]

@@ -212,13 +212,15 @@ fn examples() -> Vec<Error> {
             recipe: "imagebirds".into(),
             findings: vec!["train/n01614925: 1299 images, and the whole source has 1300".into()],
         },
-        Error::Gates { .. } => Error::Gates {
-            what: "birds@1.0#b3:00".into(),
+        Error::Gates { is_unstated: false, .. } => Error::Gates {
+            what: "birds@1.0".into(),
             findings: vec!["leakage: train/n01/a.png and val/n01/b.png show one picture".into()],
-        };
-        Error::Gates {
-            what: "birds@1.0#b3:00".into(),
+            is_unstated: false,
+        },
+        Error::Gates { is_unstated: true, .. } => Error::Gates {
+            what: "birds@1.0".into(),
             findings: vec!["rebuilt: 2 of 3 keys must state that they built this".into()],
+            is_unstated: true,
         },
         Error::Exists { there: There::Place, .. } => taken(There::Place),
         Error::Exists { there: There::WorkingFolder, .. } => taken(There::WorkingFolder),

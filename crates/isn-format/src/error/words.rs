@@ -25,12 +25,13 @@ pub fn count(n: usize, noun: &str) -> String {
 /// Joins a thing and what is wrong with it: a predicate makes a sentence (`birds is a folder`), and anything
 /// else follows a colon (`birds: no answer in time`).
 pub fn about(what: impl fmt::Display, why: impl fmt::Display) -> String {
-    const VERBS: [&str; 38] = [
+    const VERBS: [&str; 43] = [
         "are",
         "begins",
         "belongs",
         "can",
         "cannot",
+        "claims",
         "comes",
         "counts",
         "decompresses",
@@ -43,6 +44,7 @@ pub fn about(what: impl fmt::Display, why: impl fmt::Display) -> String {
         "had",
         "has",
         "holds",
+        "ignores",
         "is",
         "lacks",
         "leads",
@@ -57,10 +59,13 @@ pub fn about(what: impl fmt::Display, why: impl fmt::Display) -> String {
         "proves",
         "puts",
         "releases",
+        "repeats",
         "says",
+        "sent",
         "shows",
         "states",
         "takes",
+        "took",
         "was",
         "were",
         "would",

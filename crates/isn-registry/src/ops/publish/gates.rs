@@ -43,13 +43,9 @@ pub(super) fn check(output: &BuildOutput, progress: &dyn Progress) -> Result<Gat
             findings.push(format!("leakage: {} show one picture", paths.join(" and ")));
         }
     }
-    passed(output, findings).map(|()| recipe.gates)
-}
-
-fn passed(output: &BuildOutput, findings: Vec<String>) -> Result<()> {
     match findings.is_empty() {
-        true => Ok(()),
-        false => Err(Error::Gates { what: output.manifest().pin().to_string(), findings }),
+        true => Ok(recipe.gates),
+        false => Err(Error::Gates { what: manifest.id().to_string(), findings, is_unstated: false }),
     }
 }
 
@@ -118,17 +114,14 @@ pub(super) fn rebuilt(
         format!("{} {said}", key.fingerprint())
     });
     let each: Vec<String> = each.collect();
-    passed(
-        output,
-        vec![format!(
-            "rebuilt: {} of {} must state that they built this, in the registry's attestation log (`isn attest \
+    let finding = format!(
+        "rebuilt: {needed} of {} must state that they built this, in the registry's attestation log (`isn attest \
          BUILD`, then `isn append FILE --registry {}`): {}",
-            needed,
-            count(keys.len(), "key"),
-            shell_word(registry.name()),
-            each.join("; ")
-        )],
-    )
+        count(keys.len(), "key"),
+        shell_word(registry.name()),
+        each.join("; ")
+    );
+    Err(Error::Gates { what: id.to_string(), findings: vec![finding], is_unstated: true })
 }
 
 /// Checks the objects, and returns the recipe and the findings.
