@@ -215,6 +215,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "ledger import",
         &[
             "isn ledger import corrections.csv real.json --recipe recipe.toml",
+            "isn ledger import corrections.csv raters.npz --recipe recipe.toml",
             "isn ledger import corrections.csv claims.csv --source cleanlab --date 2026-03-01",
         ],
     ),
