@@ -1,4 +1,5 @@
-//! The original files of studies of ImageNet's labels. The modules that read them test what is wrong in them.
+//! The original files of studies of ImageNet's labels: those with claims, by `isn ledger import`, and masks,
+//! by `isn audit mask`. The modules that read them test what is wrong in them.
 
 use std::io::{Cursor, Write as _};
 
@@ -124,7 +125,7 @@ fn a_file_that_says_too_little_is_refused_with_what_to_do() {
         ("cut.npz", "cut.npz is not a whole .npz file"),
         ("pickled.npz", "which isn does not run: save an array of numbers or of text"),
         ("names.txt", "does not say what is claimed about them: write source_id as its first line"),
-        ("mask.npy", "is an array, which names no images"),
+        ("mask.npy", "`isn audit mask DIR --kept FILE --claims"),
     ] {
         sandbox.isn(&["ledger", "import", "l.csv", file]).fails(1, why);
     }
@@ -132,4 +133,100 @@ fn a_file_that_says_too_little_is_refused_with_what_to_do() {
     let named = ["ledger", "import", "l.csv", "golden.npz", "--source", "authors"];
     sandbox.isn(&named).ok();
     assert!(String::from_utf8(sandbox.read("l.csv")).unwrap().contains(",authors,,2020-06-12,"));
+}
+
+/// A folder with `train/` and `val/`, in which paths and ImageFolder have another order: a `-` is before a
+/// `/`.
+fn folder(sandbox: &Sandbox) {
+    sandbox.image_folder("raw", &["ant-lion", "ant"], 2);
+    std::fs::create_dir_all(sandbox.path("all")).unwrap();
+    std::fs::rename(sandbox.path("raw"), sandbox.path("all/train")).unwrap();
+    sandbox.image_folder("all/val", &["ant-lion", "ant"], 1);
+}
+
+const AUDIT: [&str; 3] = ["audit", "mask", "all"];
+
+#[test]
+fn a_mask_makes_suspects_by_their_places_in_image_folder() {
+    let sandbox = Sandbox::new();
+    folder(&sandbox);
+    let mask = npy("|b1", "(4,)", &[1, 0, 1, 1]);
+    sandbox.write("train_mask.npy", &mask);
+    let kept = [&AUDIT[..], &["--kept", "train_mask.npy"]].concat();
+    let report = sandbox.isn(&[&kept[..], &["--json", "--claims", "s.csv"]].concat()).fails(8, "").json();
+    assert_eq!(report["source_ids"], json!(["train/ant/ant_1"]));
+    assert_eq!(report["flagged"], json!([1]));
+    assert_eq!(report["counts"], json!({ "rows": 4, "flagged": 1 }));
+    let ledger = String::from_utf8(sandbox.read("s.csv")).unwrap();
+    let row = ledger.lines().nth(1).unwrap();
+    assert!(row.starts_with("claim,train/ant/ant_1,unclear,,,train_mask,,20"), "{row}");
+    assert!(row.ends_with(",position 1 in the order of ImageFolder"), "{row}");
+    let text = sandbox.isn(&kept).fails(8, "").stdout;
+    assert!(text.starts_with("1 of 4 images flagged by train_mask; positions"), "{text}");
+    assert!(text.contains("         1  train/ant/ant_1.png"), "{text}");
+
+    // The other way round, most images are suspects, which is said.
+    let issues = [&AUDIT[..], &["--issues", "train_mask.npy"]].concat();
+    let ran = sandbox.isn(&issues).fails(8, "");
+    assert!(ran.stderr.contains("3 of 4 images are suspects: if true marks what was kept"), "{}", ran.stderr);
+
+    // Claims of a mask are in no recipe's count.
+    sandbox.recipe("grads", "1.0", &["ant", "ant-lion"], "\n[corrections]\nfile = \"s.csv\"\nagree = 1\n");
+    let check = ["ledger", "check", "grads-1.0.toml", "--source", "all", "--json"];
+    let checked = sandbox.isn(&check).ok().json();
+    assert_eq!((&checked["decided"], &checked["open"]), (&json!([]), &json!([])));
+}
+
+#[test]
+fn positions_are_suspects_in_their_own_order() {
+    let sandbox = Sandbox::new();
+    folder(&sandbox);
+    let positions = |positions: &[i64]| {
+        let bytes: Vec<u8> = positions.iter().flat_map(|n| n.to_le_bytes()).collect();
+        npy("<i8", &format!("({},)", positions.len()), &bytes)
+    };
+    sandbox.write("issues.npy", &positions(&[2, 0]));
+    let audit = |folder: &str| sandbox.isn(&["audit", "mask", folder, "--issues", "issues.npy", "--json"]);
+    let ran = audit("all/train").fails(8, "");
+    assert_eq!(ran.json()["source_ids"], json!(["ant-lion/ant-lion_0", "ant/ant_0"]));
+    assert!(ran.stderr.contains("does not say how many images it counts"), "{}", ran.stderr);
+    audit("all").fails(1, "all has 4 images in train, 2 images in val: name the folder");
+    for (numbers, why) in [
+        (&[0, 4][..], "row 1 is 4: expected a position from 0 to 3"),
+        (&[-1], "row 0 is -1: expected a position from 0 to 3"),
+        (&[1, 2, 1], "rows 0 and 2 are both 1: expected different positions"),
+    ] {
+        sandbox.write("issues.npy", &positions(numbers));
+        audit("all/train").fails(1, why);
+    }
+}
+
+#[test]
+fn a_mask_of_other_images_is_refused() {
+    let sandbox = Sandbox::new();
+    folder(&sandbox);
+    sandbox.write("five.npy", &npy("|b1", "(5,)", &[1; 5]));
+    sandbox.write("flat.npy", &npy("|b1", "(2, 2)", &[1; 4]));
+    sandbox.write("floats.npy", &doubles("(4,)", &[1.0; 4]));
+    sandbox.write("two.npy", &npy("|b1", "(4,)", &[1, 1, 2, 1]));
+    sandbox.write("numbers.npy", &npy("|i1", "(4,)", &[1, 0, 1, 1]));
+    sandbox.write("pickled.npy", &npy("|O", "(4,)", b"\x80\x04N."));
+    for (flag, file, why) in [
+        ("--kept", "five.npy", "has 5 values, but all has 4 images in train, 2 images in val"),
+        ("--issues", "five.npy", "has 5 values, but all has"),
+        ("--kept", "flat.npy", "has two dimensions"),
+        ("--issues", "floats.npy", "holds floats: expected truth values, or the positions"),
+        ("--kept", "floats.npy", "is not a mask of truth values"),
+        ("--kept", "two.npy", "row 2 is 2"),
+        ("--kept", "numbers.npy", "is not a mask of truth values"),
+        ("--issues", "pickled.npy", "which isn does not run"),
+        ("--kept", "none.npy", "cannot read none.npy"),
+    ] {
+        sandbox.isn(&[&AUDIT[..], &[flag, file]].concat()).fails(1, why);
+    }
+    sandbox.isn(&AUDIT).fails(2, "--kept <FILE>");
+    sandbox.isn(&[&AUDIT[..], &["--kept", "five.npy", "--issues", "five.npy"]].concat()).fails(2, "--issues");
+    sandbox.isn(&["audit", "mask", "none", "--kept", "five.npy"]).fails(1, "cannot read none");
+    std::fs::create_dir(sandbox.path("empty")).unwrap();
+    sandbox.isn(&["audit", "mask", "empty", "--kept", "five.npy"]).fails(1, "but empty has 0 images");
 }

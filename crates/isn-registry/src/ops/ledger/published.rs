@@ -26,7 +26,8 @@ pub fn read(file: &Path, unsaid: Unsaid<'_>) -> Result<(Format, Vec<Row>)> {
         return answers(&what, &bytes, unsaid.source);
     }
     if bytes.starts_with(npy::MAGIC) {
-        let why = "is an array, which names no images: expected a file of claims";
+        let why = "is an array, which names no images: make suspects of a mask or of positions with \
+                   `isn audit mask DIR --kept FILE --claims LEDGER`, or --issues";
         return Err(Error::invalid(what, why));
     }
     import::read(&what, &bytes, unsaid)
