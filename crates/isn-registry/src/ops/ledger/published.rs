@@ -18,19 +18,25 @@ const MAX_TENSOR: u64 = 4 << 30;
 /// Reads a file of claims and recognises its format by its contents.
 ///
 /// # Errors
-/// [`Error::Io`] if it cannot be read; [`Error::Invalid`] or [`Error::Mistakes`] if the format is unknown or
-/// its content makes no sense.
+/// [`Error::Io`] if it cannot be read; those of [`parse`].
 pub fn read(file: &Path, unsaid: Unsaid<'_>) -> Result<(Format, Vec<Row>)> {
-    let (what, bytes) = (file.display().to_string(), files::read_input(file, MAX_LEN)?);
+    parse(&file.display().to_string(), &files::read_input(file, MAX_LEN)?, unsaid)
+}
+
+/// As [`read`], for the bytes of a file, which errors call `what`.
+///
+/// # Errors
+/// [`Error::Invalid`] or [`Error::Mistakes`] if the format is unknown or its content makes no sense.
+pub fn parse(what: &str, bytes: &[u8], unsaid: Unsaid<'_>) -> Result<(Format, Vec<Row>)> {
     if bytes.starts_with(npz::MAGIC) {
-        return answers(&what, &bytes, unsaid.source);
+        return answers(what, bytes, unsaid.source);
     }
     if bytes.starts_with(npy::MAGIC) {
         let why = "is an array, which names no images: make suspects of a mask or of positions with \
                    `isn audit mask DIR --kept FILE --claims LEDGER`, or --issues";
         return Err(Error::invalid(what, why));
     }
-    import::read(&what, &bytes, unsaid)
+    import::read(what, bytes, unsaid)
 }
 
 /// Reads ReaL's `scores.npz` or `raters.npz`: `info` has an image and a label on each row, and `tensor` the
