@@ -104,10 +104,10 @@ pub fn read(what: &str, bytes: &[u8], unsaid: Unsaid<'_>) -> Result<(Format, Vec
         () if ID_COLUMNS.iter().any(|id| columns.contains(id)) => Format::List,
         () => {
             let why = format!(
-                "is not a file of claims that isn knows: ReaL's real.json, scores.npz, raters.npz \
-                 or fnames_clean.txt, imagenet_mturk.json, a list of ImageNet-S, multilabel_compressed.tsv, \
-                 clean_validation.csv, or CSV whose header has source_id (with labels and evidence, or correct and problematic), or \
-                 is {HEADER}"
+                "is not a file of claims that isn knows: ReaL's real.json, scores.npz, raters.npz or \
+                 fnames_clean.txt, imagenet_mturk.json, a list of ImageNet-S, multilabel_compressed.tsv, \
+                 clean_validation.csv, or CSV whose header has source_id (with labels and evidence, or \
+                 correct and problematic), or is {HEADER}"
             );
             return Err(Error::invalid(what, why));
         }

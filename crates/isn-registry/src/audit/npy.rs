@@ -451,8 +451,8 @@ impl Header {
             Some("b1") => Kind::Boolean,
             Some("O") => {
                 return Err(format!(
-                    "has dtype '{descr}', Python objects in a pickle, which isn does not run: save an array of \
-                     numbers or of text"
+                    "has dtype '{descr}', Python objects in a pickle, which isn does not run: save an array \
+                     of numbers or of text"
                 ));
             }
             _ => match characters.filter(|n| (1..=MAX_TEXT).contains(n)) {

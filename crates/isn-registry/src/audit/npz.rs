@@ -39,12 +39,13 @@ impl<'a> Npz<'a> {
     /// # Errors
     /// [`Error::Invalid`] if there is no such array, it is too long, or its header makes no sense.
     pub fn array(&mut self, name: &str, most: u64) -> Result<Elementwise<impl Read + '_>> {
-        let what = format!("{} in {}", name, self.what);
+        let what = format!("{name} in {}", self.what);
         let refuse = |e: ZipError| Error::invalid(&what, format!("cannot be read: {e}"));
         let file = match self.zip.by_name(&format!("{name}.npy")) {
             Ok(file) => file,
             Err(ZipError::FileNotFound) => {
-                return Err(Error::invalid(self.what, format!("has no array '{name}'")));
+                let why = format!("has no array '{name}': expected ReaL's scores.npz or raters.npz");
+                return Err(Error::invalid(self.what, why));
             }
             Err(e) => return Err(refuse(e)),
         };

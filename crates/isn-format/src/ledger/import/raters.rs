@@ -73,8 +73,8 @@ pub fn asked<'a>(what: &str, source: Option<&'a str>) -> Result<Option<&'a str>>
         (false, _) => Ok(None),
         (true, Some(source)) => Ok(Some(source)),
         (true, None) => {
-            let why = "has the answers to the golden questions, not those of raters.npz: name its source with \
-                       --source NAME";
+            let why = "has the answers to the golden questions, not those of raters.npz: name its source \
+                       with --source NAME";
             Err(Error::invalid(what, why))
         }
     }
