@@ -3,7 +3,8 @@
 
 use isn_format::groups::Groups;
 use isn_format::ledger::Ledger;
-use isn_format::ledger::import::{Unsaid, read};
+use isn_format::ledger::import::Unsaid;
+use isn_registry::ops::ledger::published::parse;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -16,7 +17,7 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(groups) = Groups::parse("fuzz", data) {
         assert_eq!(Groups::parse("fuzz", &groups.to_csv()).expect("what is written reads back"), groups);
     }
-    if let Ok((_, rows)) = read("fuzz", data, Unsaid { source: Some("fuzz"), date: "2026-01-01" }) {
+    if let Ok((_, rows)) = parse("fuzz", data, Unsaid { source: Some("fuzz"), date: "2026-01-01" }) {
         let _ = Ledger::new(rows).to_csv();
     }
 });

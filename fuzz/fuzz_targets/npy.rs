@@ -3,10 +3,17 @@
 #![no_main]
 
 use isn_registry::audit::labels::{Filter, Rank, check, find};
-use isn_registry::audit::npy;
+use isn_registry::audit::npy::{self, Elementwise};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
+    let elements = || Elementwise::open("fuzz", data, data.len() as u64);
+    if let Ok(elements) = elements() {
+        let _ = elements.numbers(|_, _| Ok(()));
+    }
+    if let Ok(elements) = elements() {
+        let _ = elements.texts(|_, _| Ok(()));
+    }
     let Ok(array) = npy::read("fuzz", data, data.len() as u64) else { return };
     let _ = array.clone().into_integers("fuzz");
     let Ok(matrix) = array.into_matrix("fuzz") else { return };

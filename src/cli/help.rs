@@ -95,6 +95,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "isn audit labels --probs probs.npy --labels labels.npy",
         ],
     ),
+    (
+        "audit mask",
+        &["isn audit mask imagenet/train --kept imagenet_train_bool_mask.npy --claims suspects.csv"],
+    ),
     ("audit duplicates", &["isn audit duplicates photos --groups groups.csv --html copies.html"]),
     ("audit images", &["isn audit images photos --tiny 64"]),
     ("audit balance", &["isn audit balance demobirds@1.0"]),
@@ -215,6 +219,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "ledger import",
         &[
             "isn ledger import corrections.csv real.json --recipe recipe.toml",
+            "isn ledger import corrections.csv raters.npz --recipe recipe.toml",
             "isn ledger import corrections.csv claims.csv --source cleanlab --date 2026-03-01",
         ],
     ),

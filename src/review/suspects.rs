@@ -7,10 +7,11 @@ use std::time::SystemTime;
 use isn_format::class::ClassId;
 use isn_format::error::{Error, Result};
 use isn_format::ledger::date::timestamp;
-use isn_format::ledger::import::{Unsaid, read};
+use isn_format::ledger::import::Unsaid;
 use isn_format::ledger::{Claim, Ledger, MAX_LEN};
 use isn_registry::files;
 use isn_registry::ops::audit::Subject;
+use isn_registry::ops::ledger::published;
 
 /// How many other images of a class to show beside a suspect.
 const NEIGHBOURS: usize = 6;
@@ -46,9 +47,7 @@ pub(super) fn find(
         Some(file) => {
             let today = timestamp(SystemTime::now());
             let unsaid = Unsaid { source: Some("suspects"), date: &today[..10] };
-            Some(Ledger::new(
-                read(&file.display().to_string(), &files::read_input(file, MAX_LEN)?, unsaid)?.1,
-            ))
+            Some(Ledger::new(published::read(file, unsaid)?.1))
         }
         None => None,
     };

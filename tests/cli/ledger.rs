@@ -208,6 +208,28 @@ fn published_claims_are_recognised_by_their_content() {
 }
 
 #[test]
+fn nothing_is_imported_that_could_not_be_read_back() {
+    let sandbox = Sandbox::new();
+    sandbox.write("lines.csv", b"source_id,labels,evidence\nx,n01440764,\"two\nlines\"\n");
+    sandbox.write("list.csv", b"source_id,evidence\nx,seen\n");
+    sandbox.write("blank.csv", b"source_id,evidence\n  ,seen\n");
+    sandbox.write("control.txt", b"n01440764/n01440764_\x01.JPEG n01440764/n01440764_\x01.png\n");
+    for (file, more, why) in [
+        ("lines.csv", &["--source", "me"][..], "x: evidence has a line break"),
+        ("list.csv", &["--source", "a\nb"], "x: source has a line break"),
+        ("list.csv", &["--source", " "], "x: source must not be empty"),
+        ("list.csv", &["--source", "me", "--date", "yesterday"], "x: date 'yesterday' is not YYYY-MM-DD"),
+        ("blank.csv", &["--source", "me"], "source_id must not be empty"),
+        ("control.txt", &[], "source_id has a line break or another control character"),
+    ] {
+        let import = ["ledger", "import", "l.csv", file];
+        let ran = sandbox.isn(&[&import[..], more].concat()).fails(1, why);
+        assert!(ran.stderr.contains("what is to be added to l.csv has "), "{}", ran.stderr);
+        assert!(!sandbox.path("l.csv").exists(), "{file}");
+    }
+}
+
+#[test]
 fn the_250_claims_about_imagebirds_conflict_where_they_are_known_to() {
     let Some(data) = real_data() else { return };
     let sandbox = Sandbox::new();

@@ -60,6 +60,7 @@ mod serve;
 mod server;
 mod source;
 mod stock_tools;
+mod studies;
 mod sync;
 mod trust;
 mod unreleased;

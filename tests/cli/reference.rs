@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::sandbox::Sandbox;
 
-const VERBS: [&[&str]; 76] = [
+const VERBS: [&[&str]; 77] = [
     &[],
     &["pull"],
     &["fetch"],
@@ -26,6 +26,7 @@ const VERBS: [&[&str]; 76] = [
     &["verify-source"],
     &["audit"],
     &["audit", "labels"],
+    &["audit", "mask"],
     &["audit", "duplicates"],
     &["audit", "images"],
     &["audit", "balance"],

@@ -8,13 +8,16 @@ use crate::files;
 use isn_format::error::{Error, Mistake, Result};
 use isn_format::ledger::{HEADER, Ledger, MAX_LEN, Row};
 
+/// The maximum number of mistakes that are told of rows to add: all rows may have the same.
+const MAX_MISTAKES: usize = 1000;
+
 /// Appends rows to a ledger file, and returns the whole ledger once they are on disk. Creates the file if
 /// there is none, and rewrites one of the older format in the present one.
 ///
 /// # Errors
-/// Fails as [`Ledger::parse`] does, with [`Error::Mistakes`] if a spreadsheet would run a field of a row as a
-/// formula, and with [`Error::Invalid`] if the file is or would be too long; nothing is changed then. After a
-/// write error the file has its former length.
+/// Fails as [`Ledger::parse`] does, with [`Error::Mistakes`] if a row could not be read back, or a
+/// spreadsheet would run a field of it as a formula, and with [`Error::Invalid`] if the file is or would be
+/// too long; nothing is changed then. After a write error the file has its former length.
 pub fn append(path: &Path, rows: &[Row]) -> Result<Ledger> {
     extend(path, |_| rows.to_vec())
 }
@@ -81,13 +84,36 @@ fn check_alone(file: &File, path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Refuses rows that a spreadsheet would run, and such as could not be read back: one with a line break or
+/// without a source would make the whole ledger unreadable.
 fn check(path: &Path, rows: &[Row]) -> Result<()> {
-    let formulas = rows.iter().flat_map(Row::formulas);
-    let mistakes: Vec<Mistake> = formulas.map(|why| Mistake { line: None, why }).collect();
+    let mut wrong: Vec<String> = rows.iter().flat_map(Row::formulas).collect();
+    for some in rows.chunks(1 << 10) {
+        if !mistakes_of(some).is_empty() {
+            wrong.extend(some.iter().flat_map(|row| {
+                let why = |mistake: Mistake| format!("{}: {}", row.source_id(), mistake.why);
+                mistakes_of(std::slice::from_ref(row)).into_iter().map(why)
+            }));
+        }
+        if wrong.len() > MAX_MISTAKES {
+            break;
+        }
+    }
+    wrong.truncate(MAX_MISTAKES);
+    let mistakes: Vec<Mistake> = wrong.into_iter().map(|why| Mistake { line: None, why }).collect();
     if mistakes.is_empty() {
         return Ok(());
     }
-    Err(Error::Mistakes { what: format!("the rows to add to {}", path.display()), mistakes })
+    Err(Error::Mistakes { what: format!("what is to be added to {}", path.display()), mistakes })
+}
+
+/// Returns what is wrong with rows when they are read back.
+fn mistakes_of(rows: &[Row]) -> Vec<Mistake> {
+    let text: String = std::iter::once(format!("{HEADER}\n")).chain(rows.iter().map(Row::to_csv)).collect();
+    match Ledger::parse("", text.as_bytes()) {
+        Err(Error::Mistakes { mistakes, .. }) => mistakes,
+        _ => Vec::new(),
+    }
 }
 
 /// Checks that a ledger of `length` bytes could be read again.

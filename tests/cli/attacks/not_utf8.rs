@@ -56,7 +56,7 @@ fn a_variable_that_is_not_utf8_is_nobodys_setting() {
 }
 
 /// Every verb, with `PATH` where it takes a path.
-const VERBS: [&str; 44] = [
+const VERBS: [&str; 46] = [
     "pull grads@1.0 --registry reg --to PATH",
     "pull grads@1.0 --registry reg --to PATH --lock",
     "pull grads@1.0 --registry reg --to PATH --lock --allow-outside",
@@ -88,6 +88,8 @@ const VERBS: [&str; 44] = [
     "audit images PATH",
     "audit all PATH",
     "audit labels out --scores PATH",
+    "audit mask PATH --kept PATH",
+    "audit mask out --issues PATH",
     "audit labels out --probs PATH",
     "ledger add PATH ant/ant_1.png remove --reason broken --evidence x --reviewer me",
     "ledger show PATH",

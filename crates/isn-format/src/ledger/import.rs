@@ -1,5 +1,10 @@
 //! Reads label claims that others have published, from their own files.
 
+mod lists;
+pub mod raters;
+
+use std::path::Path;
+
 use serde::Deserialize;
 
 use super::{Claim, HEADER, Ledger, OLD_HEADER, Row, Says};
@@ -12,6 +17,10 @@ use crate::ilsvrc2012;
 pub enum Format {
     /// `real.json`: ReaL, the reassessed labels of ImageNet's 50,000 val images (Beyer et al., 2020).
     Real,
+    /// `scores.npz`: from which `real.json` was made.
+    Scores,
+    /// `raters.npz`: the votes from which `scores.npz` was made.
+    Raters,
     /// `imagenet_mturk.json`: five votes on each val image that confident learning had flagged (Northcutt et
     /// al., 2021).
     Mturk,
@@ -19,6 +28,14 @@ pub enum Format {
     Shankar,
     /// All three side by side, one row per image.
     Table,
+    /// `clean_validation.csv`: val images on which several of these and others agree (Kisel et al., 2025).
+    Kisel,
+    /// A list of ImageNet-S (Gao et al., 2022): images with masks that people drew.
+    ImageNetS,
+    /// `fnames_clean.txt`: the train images that ReaL's authors kept.
+    Clean,
+    /// `multilabel_compressed.tsv`: the labels of all train images by a model (Chen et al., 2026).
+    Multilabel,
     /// A list of images, with or without labels, as CSV.
     List,
     /// A ledger.
@@ -29,15 +46,22 @@ pub enum Format {
 const REAL: (&str, &str) = ("real", "2020-06-12");
 const MTURK: (&str, &str) = ("mturk", "2021-03-26");
 const SHANKAR: (&str, &str) = ("shankar", "2020-07-13");
+const KISEL: (&str, &str) = ("kisel", "2025-03-20");
 
 impl Format {
     /// Returns its name in words.
     pub fn as_str(self) -> &'static str {
         match self {
             Format::Real => "ReaL's labels",
+            Format::Scores => "ReaL's scores",
+            Format::Raters => "votes by ReaL's raters",
             Format::Mturk => "votes by MTurk",
             Format::Shankar => "multi-labels by experts",
             Format::Table => "a table of ReaL's, MTurk's and experts' claims",
+            Format::Kisel => "labels on which studies agree",
+            Format::ImageNetS => "a list of ImageNet-S",
+            Format::Clean => "ReaL's clean train images",
+            Format::Multilabel => "multi-labels by a model",
             Format::List => "a list of images",
             Format::Ledger => "a ledger",
         }
@@ -69,15 +93,21 @@ pub fn read(what: &str, bytes: &[u8], unsaid: Unsaid<'_>) -> Result<(Format, Vec
     if header == HEADER || header == OLD_HEADER {
         return Ok((Format::Ledger, Ledger::parse(what, bytes)?.rows().to_vec()));
     }
+    if let Some(format) = lists::recognise(what, header)? {
+        return Ok((format, lists::read(what, bytes, format)?));
+    }
     let columns: Vec<&str> = header.split(',').collect();
     let format = match () {
         () if columns.contains(&"real_status") && columns.contains(&"mturk_votes") => Format::Table,
         () if columns.contains(&"shankar_correct") || columns.contains(&"correct") => Format::Shankar,
+        () if columns.contains(&"proposed_labels") && columns.contains(&"validation") => Format::Kisel,
         () if ID_COLUMNS.iter().any(|id| columns.contains(id)) => Format::List,
         () => {
             let why = format!(
-                "is not a file of claims that isn knows: ReaL's real.json, imagenet_mturk.json, or CSV whose \
-                 header has source_id (with labels and evidence, or correct and problematic), or is {HEADER}"
+                "is not a file of claims that isn knows: ReaL's real.json, scores.npz, raters.npz or \
+                 fnames_clean.txt, imagenet_mturk.json, a list of ImageNet-S, multilabel_compressed.tsv, \
+                 clean_validation.csv, or CSV whose header has source_id (with labels and evidence, or \
+                 correct and problematic), or is {HEADER}"
             );
             return Err(Error::invalid(what, why));
         }
@@ -188,10 +218,15 @@ fn read_csv(
         let record = record.map_err(|e| Error::invalid(what, e))?;
         let line = record.position().map_or(0, |p| p.line() as usize);
         let row = Record { columns: &columns, record: &record };
-        let id = stem(ID_COLUMNS.iter().map(|name| row.field(name)).find(|id| !id.is_empty()).unwrap_or(""));
+        let id = match format {
+            Format::Kisel => row.field("id"),
+            _ => ID_COLUMNS.iter().map(|name| row.field(name)).find(|id| !id.is_empty()).unwrap_or(""),
+        };
+        let id = stem(id);
         let found = match (id, format) {
             ("", _) => Err("names no image".to_owned()),
             (id, Format::List) => row.listed(id, source, date),
+            (id, Format::Kisel) => row.agreed(id),
             (id, Format::Shankar) => row.expert(id, "").map(|claim| claim.into_iter().collect()),
             (id, _) => row.three(id),
         };
@@ -230,6 +265,12 @@ impl Record<'_> {
         let says = fits(self.classes(column)?, Says::None);
         let date = if self.field("date").is_empty() { date } else { self.field("date") };
         Ok(vec![claim(id.into(), says, (source, date), self.field("evidence").into())])
+    }
+
+    fn agreed(&self, id: &str) -> Result<Vec<Row>, String> {
+        let labels = self.field("proposed_labels").split(',').map(ranked).collect::<Result<_, _>>()?;
+        let evidence = format!("agreement {}", self.field("validation"));
+        Ok(vec![claim(id.into(), fits(labels, Says::None), KISEL, evidence)])
     }
 
     /// Returns what experts say, from columns with or without a prefix; `None` if they did not review the
@@ -293,6 +334,17 @@ fn fits(labels: Vec<ClassId>, empty: Says) -> Says {
 
 fn claim(source_id: String, says: Says, (source, date): (&str, &str), evidence: String) -> Row {
     Row::Claim(Claim { source_id, says, source: source.into(), date: date.into(), evidence })
+}
+
+/// Returns the class of a number from 0 to 999.
+fn ranked(number: &str) -> Result<ClassId, String> {
+    let rank = number.trim().parse().ok();
+    rank.and_then(ilsvrc2012::class_at).ok_or_else(|| format!("'{number}' is not one of the 1,000 classes"))
+}
+
+/// Returns the name of a file without its folders.
+fn file_name(path: &str) -> &str {
+    Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
 
 /// Returns the `ILSVRC2012_val_00000293` of a path or URL that ends with it and an extension; other names

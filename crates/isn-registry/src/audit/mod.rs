@@ -7,7 +7,8 @@
 //! can tell.
 //!
 //! **Labels.** [`labels`] is confident learning on predicted probabilities, which come from a file ([`npy`],
-//! [`table`]) or from [`learn`] on embeddings from a file, a model or [`pixels`].
+//! [`table`]) or from [`learn`] on embeddings from a file, a model or [`pixels`]. [`npz`] are several arrays
+//! in a file, in which studies publish what people said.
 
 pub mod duplicates;
 pub mod grid;
@@ -17,6 +18,7 @@ pub mod learn;
 pub mod look;
 pub mod matrix;
 pub mod npy;
+pub mod npz;
 #[cfg(feature = "onnx")]
 pub mod onnx;
 #[cfg(feature = "parquet")]

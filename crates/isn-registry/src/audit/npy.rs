@@ -1,17 +1,22 @@
-//! NumPy's file format, versions 1.0 to 3.0: arrays of integers and of 32- and 64-bit floats, in either byte
-//! order and either order of elements. Nothing in a file is executed, and no memory is allocated beyond the
-//! bytes that the file has.
+//! NumPy's file format, versions 1.0 to 3.0: arrays of integers, of 32- and 64-bit floats and of truth
+//! values, in either byte order and either order of elements; and, one element after the other, arrays of
+//! three dimensions and of text ([`Elementwise`]). Nothing in a file is executed, and no memory is allocated
+//! beyond the bytes that the file has.
 
 use std::io::Read;
 
 use super::matrix::{Matrix, Values};
 use isn_format::error::{Error, Result};
 
-const MAGIC: &[u8] = b"\x93NUMPY";
+/// The first bytes of a file.
+pub const MAGIC: &[u8] = b"\x93NUMPY";
 /// The maximum length of a header, in bytes. NumPy itself refuses headers longer than 10,000 by default.
 const MAX_HEADER: usize = 64 << 10;
-/// The maximum number of dimensions that is of use here.
-const MAX_DIMENSIONS: usize = 2;
+/// The maximum number of dimensions that is of use here, and of an [`Array`].
+const MAX_DIMENSIONS: usize = 3;
+const MAX_ARRAY_DIMENSIONS: usize = 2;
+/// The maximum number of characters of a text.
+const MAX_TEXT: usize = 256;
 
 /// An array of one or two dimensions.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +34,18 @@ pub enum Elements {
     Floats(Values),
     /// Signed and unsigned integers of 8 to 64 bits.
     Integers(Vec<i64>),
+    /// Truth values.
+    Booleans(Vec<bool>),
+}
+
+impl Elements {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Elements::Floats(_) => "floats",
+            Elements::Integers(_) => "integers",
+            Elements::Booleans(_) => "truth values",
+        }
+    }
 }
 
 impl Array {
@@ -42,7 +59,8 @@ impl Array {
             return Err(Error::invalid(what, why));
         };
         let Elements::Floats(values) = self.elements else {
-            return Err(Error::invalid(what, "holds integers: expected float32 or float64"));
+            let why = format!("holds {}: expected float32 or float64", self.elements.as_str());
+            return Err(Error::invalid(what, why));
         };
         Matrix::new(rows, columns, values)
             .ok_or_else(|| Error::invalid(what, "does not have as many elements as its shape"))
@@ -54,7 +72,9 @@ impl Array {
     /// [`Error::Invalid`] if it does not have one dimension, or has other elements.
     pub fn into_integers(self, what: &str) -> Result<Vec<i64>> {
         let Elements::Integers(integers) = self.elements else {
-            return Err(Error::invalid(what, "holds floats: expected integers; save labels.astype('int64')"));
+            let holds = self.elements.as_str();
+            let why = format!("holds {holds}: expected integers; save labels.astype('int64')");
+            return Err(Error::invalid(what, why));
         };
         match self.shape[..] {
             [_] => Ok(integers),
@@ -66,7 +86,7 @@ impl Array {
 }
 
 /// Writes a shape like a tuple in Python.
-fn shown(shape: &[usize]) -> String {
+pub(crate) fn shown(shape: &[usize]) -> String {
     match shape {
         [one] => format!("({one},)"),
         _ => format!("({})", shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
@@ -78,12 +98,17 @@ fn shown(shape: &[usize]) -> String {
 /// # Errors
 /// [`Error::Invalid`] with what is wrong, including a file that is longer or shorter than its header says.
 pub fn read(what: &str, mut file: impl Read, length: u64) -> Result<Array> {
-    let (header, start) = read_header(what, &mut file)?;
+    read_header_of(what, &mut file, length)?.elements_of(file).map_err(|why| Error::invalid(what, why))
+}
+
+/// Reads the header of a file of `length` bytes, which must have as many as it says.
+fn read_header_of(what: &str, file: &mut impl Read, length: u64) -> Result<Header> {
+    let (header, start) = read_header(what, file)?;
     let there = length.saturating_sub(start);
     if header.length() != Some(there) {
         return Err(header.refuse(what, &there.to_string()));
     }
-    header.elements_of(file).map_err(|why| Error::invalid(what, why))
+    Ok(header)
 }
 
 /// As [`read`], for a pipe, whose length nobody knows before its end. Elements of more than `most` bytes are
@@ -144,6 +169,9 @@ enum Kind {
     Double,
     Signed(usize),
     Unsigned(usize),
+    Boolean,
+    /// Text of so many characters, of 4 bytes each.
+    Text(usize),
 }
 
 impl Kind {
@@ -152,7 +180,42 @@ impl Kind {
             Kind::Single => 4,
             Kind::Double => 8,
             Kind::Signed(size) | Kind::Unsigned(size) => size,
+            Kind::Boolean => 1,
+            Kind::Text(characters) => 4 * characters,
         }
+    }
+
+    /// Returns the number whose bits are `word`; `None` if there is none.
+    fn number(self, word: u64) -> Option<f64> {
+        match self {
+            Kind::Single => Some(f32::from_bits(word as u32).into()),
+            Kind::Double => Some(f64::from_bits(word)),
+            Kind::Signed(size) => Some(signed(size, word) as f64),
+            Kind::Unsigned(_) => Some(word as f64),
+            Kind::Boolean => truth(word).map(|truth| u8::from(truth).into()),
+            Kind::Text(_) => None,
+        }
+    }
+}
+
+fn signed(size: usize, word: u64) -> i64 {
+    let unused = 64 - 8 * size as u32;
+    ((word << unused) as i64) >> unused
+}
+
+fn truth(word: u64) -> Option<bool> {
+    match word {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    }
+}
+
+fn word(element: &[u8], big_endian: bool) -> u64 {
+    let byte = |word: u64, byte: &u8| word << 8 | u64::from(*byte);
+    match big_endian {
+        true => element.iter().fold(0, byte),
+        false => element.iter().rev().fold(0, byte),
     }
 }
 
@@ -177,40 +240,100 @@ impl Order {
     }
 }
 
-struct Elementwise<R> {
+/// The elements of an array, one after the other in the order of the file.
+pub struct Elementwise<R> {
+    what: String,
+    header: Header,
     file: R,
-    size: usize,
-    big_endian: bool,
-    elements: usize,
 }
 
 impl<R: Read> Elementwise<R> {
-    fn read<T: Copy>(
-        &mut self,
-        order: &Order,
-        zero: T,
-        of: impl Fn(u64) -> Option<T>,
-    ) -> Result<Vec<T>, String> {
-        let mut out = vec![zero; self.elements];
-        let mut chunk = vec![0; self.size << 13];
-        let mut at = 0;
-        while at < self.elements {
-            let count = (self.elements - at).min(1 << 13);
-            let bytes = &mut chunk[..count * self.size];
-            self.file.read_exact(bytes).map_err(|e| format!("cannot be read: {e}"))?;
-            for element in bytes.chunks_exact(self.size) {
-                let byte = |word: u64, byte: &u8| word << 8 | u64::from(*byte);
-                let word = if self.big_endian {
-                    element.iter().fold(0, byte)
-                } else {
-                    element.iter().rev().fold(0, byte)
-                };
-                out[order.place(at)] = of(word).ok_or_else(|| format!("row {at} is {word}: too large"))?;
-                at += 1;
-            }
+    /// Reads the header of a file of `length` bytes, which errors call `what`.
+    ///
+    /// # Errors
+    /// As [`read`]; [`Error::Invalid`] also if elements are not row by row.
+    pub fn open(what: &str, mut file: R, length: u64) -> Result<Self> {
+        let header = read_header_of(what, &mut file, length)?;
+        if header.fortran && header.shape.len() > 1 {
+            let why = "is in Fortran's order: expected rows one by one; save np.ascontiguousarray(array)";
+            return Err(Error::invalid(what, why));
         }
-        Ok(out)
+        Ok(Elementwise { what: what.into(), header, file })
     }
+
+    /// Returns the length of each dimension.
+    pub fn shape(&self) -> &[usize] {
+        &self.header.shape
+    }
+
+    /// Returns the error that the shape is none of those that make sense here.
+    pub fn refuse(&self, expected: &str) -> Error {
+        Error::invalid(&self.what, format!("has shape {}: {expected}", shown(self.shape())))
+    }
+
+    /// Calls `each` with every number and its position.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the elements are texts, cannot be read, or `each` refuses one.
+    pub fn numbers(self, mut each: impl FnMut(usize, f64) -> Result<(), String>) -> Result<()> {
+        let Header { kind, big_endian, .. } = self.header;
+        self.each(|at, element| {
+            let number = kind.number(word(element, big_endian));
+            each(at, number.ok_or_else(|| format!("element {at} is not a number"))?)
+        })
+    }
+
+    /// Calls `each` with every text and its position.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the elements are numbers, cannot be read, or `each` refuses one.
+    pub fn texts(self, mut each: impl FnMut(usize, &str) -> Result<(), String>) -> Result<()> {
+        let Header { kind, big_endian, .. } = self.header;
+        let Kind::Text(_) = kind else {
+            return Err(Error::invalid(self.what, "holds numbers: expected text"));
+        };
+        let mut text = String::new();
+        self.each(|at, element| {
+            text.clear();
+            for bytes in element.chunks_exact(4) {
+                let character = char::from_u32(word(bytes, big_endian) as u32);
+                text.push(character.ok_or_else(|| format!("element {at} is not text"))?);
+            }
+            each(at, text.trim_end_matches('\0'))
+        })
+    }
+
+    /// Calls `each` with the bytes of every element, and reads the file to its end.
+    fn each(mut self, each: impl FnMut(usize, &[u8]) -> Result<(), String>) -> Result<()> {
+        let elements = self.header.elements().unwrap_or_default();
+        let read = chunked(&mut self.file, self.header.kind.size(), elements, each);
+        read.and_then(|()| match self.file.read(&mut [0]) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err("is longer than it says".into()),
+            Err(e) => Err(format!("cannot be read: {e}")),
+        })
+        .map_err(|why| Error::invalid(self.what, why))
+    }
+}
+
+/// Calls `each` with the bytes of every element, of which only some are in memory at a time.
+fn chunked(
+    file: &mut impl Read,
+    size: usize,
+    elements: usize,
+    mut each: impl FnMut(usize, &[u8]) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut chunk = vec![0; size << 13];
+    let mut at = 0;
+    while at < elements {
+        let bytes = &mut chunk[..(elements - at).min(1 << 13) * size];
+        file.read_exact(bytes).map_err(|e| format!("cannot be read: {e}"))?;
+        for element in bytes.chunks_exact(size) {
+            each(at, element)?;
+            at += 1;
+        }
+    }
+    Ok(())
 }
 
 struct Header {
@@ -240,26 +363,45 @@ impl Header {
     }
 
     /// Reads the elements, which the caller knows to be there.
-    fn elements_of(self, file: impl Read) -> Result<Array, String> {
-        let elements = self.elements().unwrap_or_default();
-        let Header { kind, big_endian, fortran, shape } = self;
-        let mut bytes = Elementwise { file, size: kind.size(), big_endian, elements };
-        let order = Order::new(&shape, fortran);
-        let elements = match kind {
-            Kind::Single => Elements::Floats(Values::Single(
-                bytes.read(&order, 0.0, |word| Some(f32::from_bits(word as u32)))?,
-            )),
+    fn elements_of(self, mut file: impl Read) -> Result<Array, String> {
+        if self.shape.len() > MAX_ARRAY_DIMENSIONS {
+            return Err(format!("has shape {}: expected one or two dimensions", shown(&self.shape)));
+        }
+        let elements = match self.kind {
+            Kind::Single => {
+                let float = |word| Some(f32::from_bits(word as u32));
+                Elements::Floats(Values::Single(self.all(&mut file, 0.0, float)?))
+            }
             Kind::Double => {
-                Elements::Floats(Values::Double(bytes.read(&order, 0.0, |word| Some(f64::from_bits(word)))?))
+                let float = |word| Some(f64::from_bits(word));
+                Elements::Floats(Values::Double(self.all(&mut file, 0.0, float)?))
             }
             Kind::Signed(size) => {
-                let unused = 64 - 8 * size as u32;
-                let signed = move |word: u64| Some(((word << unused) as i64) >> unused);
-                Elements::Integers(bytes.read(&order, 0, signed)?)
+                Elements::Integers(self.all(&mut file, 0, |word| Some(signed(size, word)))?)
             }
-            Kind::Unsigned(_) => Elements::Integers(bytes.read(&order, 0, |word| i64::try_from(word).ok())?),
+            Kind::Unsigned(_) => Elements::Integers(self.all(&mut file, 0, |word| i64::try_from(word).ok())?),
+            Kind::Boolean => Elements::Booleans(self.all(&mut file, false, truth)?),
+            Kind::Text(_) => return Err("holds text: expected numbers".into()),
         };
-        Ok(Array { shape, elements })
+        Ok(Array { shape: self.shape, elements })
+    }
+
+    /// Reads all elements into their places, row by row.
+    fn all<T: Copy>(
+        &self,
+        file: &mut impl Read,
+        zero: T,
+        of: impl Fn(u64) -> Option<T>,
+    ) -> Result<Vec<T>, String> {
+        let elements = self.elements().unwrap_or_default();
+        let order = Order::new(&self.shape, self.fortran);
+        let mut out = vec![zero; elements];
+        chunked(file, self.kind.size(), elements, |at, element| {
+            let word = word(element, self.big_endian);
+            out[order.place(at)] = of(word).ok_or_else(|| format!("row {at} is {word}: too large"))?;
+            Ok(())
+        })?;
+        Ok(out)
     }
 
     /// Parses `{'descr': '<f8', 'fortran_order': False, 'shape': (10000, 10), }`, with keys in any order,
@@ -294,6 +436,7 @@ impl Header {
         if shape.is_empty() || shape.len() > MAX_DIMENSIONS {
             return Err(format!("has shape {}: expected one or two dimensions", shown(&shape)));
         }
+        let characters = descr.get(1..).and_then(|kind| kind.strip_prefix('U')?.parse().ok());
         let kind = match descr.get(1..) {
             Some("f4") => Kind::Single,
             Some("f8") => Kind::Double,
@@ -305,7 +448,17 @@ impl Header {
             Some("u2") => Kind::Unsigned(2),
             Some("u4") => Kind::Unsigned(4),
             Some("u8") => Kind::Unsigned(8),
-            _ => return Err(format!("has dtype '{descr}': expected float32, float64 or integers")),
+            Some("b1") => Kind::Boolean,
+            Some("O") => {
+                return Err(format!(
+                    "has dtype '{descr}', Python objects in a pickle, which isn does not run: save an array \
+                     of numbers or of text"
+                ));
+            }
+            _ => match characters.filter(|n| (1..=MAX_TEXT).contains(n)) {
+                Some(characters) => Kind::Text(characters),
+                None => return Err(format!("has dtype '{descr}': expected float32, float64 or integers")),
+            },
         };
         let big_endian = match &descr[..1] {
             ">" => true,

@@ -1,5 +1,7 @@
 //! `isn ledger`: shows a ledger, adds to it, imports published label claims, and settles it.
 
+pub mod published;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -11,7 +13,7 @@ use isn_format::class::ClassId;
 use isn_format::corrections::Corrections;
 use isn_format::error::{Error, Result};
 use isn_format::ilsvrc2012;
-use isn_format::ledger::import::{Format, Unsaid, read};
+use isn_format::ledger::import::{Format, Unsaid};
 use isn_format::ledger::policy::{Open, Settled};
 use isn_format::ledger::{Ledger, MAX_LEN, Row};
 use isn_format::recipe::Recipe;
@@ -31,11 +33,6 @@ pub fn open(path: &Path) -> Result<Ledger> {
 /// # Errors
 /// [`Error::Mistakes`] if a row could not be read back; [`Error::Io`] if the file cannot be written.
 pub fn add(path: &Path, rows: &[Row]) -> Result<()> {
-    // A row that cannot be read back must not be written, such as one with a line break or an empty name.
-    for row in rows {
-        let text = Ledger::new(vec![row.clone()]).to_csv();
-        Ledger::parse(&format!("the row of {}", row.source_id()), &text)?;
-    }
     ledger_file::append(path, rows).map(drop)
 }
 
@@ -51,6 +48,10 @@ pub struct ImportReport {
     pub format: Format,
     /// The number of rows in the file, of the recipe's classes if a recipe is given.
     pub found: usize,
+    /// The number of images that they are about.
+    pub images: usize,
+    /// The number of rows that were left out: their images are of classes that the recipe does not have.
+    pub skipped: usize,
     /// The number of rows that were new to the ledger.
     pub added: usize,
     /// The images on which reviewers now disagree, one line each.
@@ -64,20 +65,22 @@ pub struct ImportReport {
 /// [`Error::Invalid`] or [`Error::Mistakes`] if a file is not what it should be; [`Error::Io`] if one cannot
 /// be read or written.
 pub fn import(path: &Path, file: &Path, recipe: Option<&Recipe>, unsaid: Unsaid<'_>) -> Result<ImportReport> {
-    let (format, mut rows) = read(&file.display().to_string(), &files::read_input(file, MAX_LEN)?, unsaid)?;
+    let (format, mut rows) = published::read(file, unsaid)?;
+    let all = rows.len();
     if let Some(recipe) = recipe {
         rows.retain(|row| {
             given(row.source_id()).is_none_or(|class| recipe.classes.iter().any(|one| one.id == class))
         });
     }
     let (found, taken) = (rows.len(), Ledger::new(rows));
+    let (images, skipped) = (taken.source_ids().len(), all - found);
     let mut before = 0;
     let merged = ledger_file::extend(path, |ledger| {
         before = ledger.rows().len();
         ledger.merge(&taken).rows()[before..].to_vec()
     })?;
     let added = merged.rows().len() - before;
-    Ok(ImportReport { format, found, added, conflicts: conflicts(&merged) })
+    Ok(ImportReport { format, found, images, skipped, added, conflicts: conflicts(&merged) })
 }
 
 /// Returns a line for each image on which reviewers disagree.

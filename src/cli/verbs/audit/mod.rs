@@ -5,6 +5,7 @@ mod balance;
 mod duplicates;
 mod images;
 mod labels;
+mod mask;
 mod target;
 
 use clap::Subcommand;
@@ -19,6 +20,9 @@ pub(in crate::cli) enum AuditCommand {
     /// Rank labels that are probably wrong, by predicted probabilities or embeddings; exits with 8 if there
     /// are any
     Labels(labels::LabelsArgs),
+    /// List the images that a published mask of ImageFolder's positions puts in doubt; exits with 8 if there
+    /// are any
+    Mask(mask::MaskArgs),
     /// Find copies of images, above all copies in different splits; exits with 8 if there are any
     Duplicates(duplicates::DuplicatesArgs),
     /// Find images that are broken, tiny, blank, without colour or very long; exits with 8 if there are any
@@ -33,6 +37,7 @@ impl Verb for AuditCommand {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         match self {
             AuditCommand::Labels(args) => args.run(run),
+            AuditCommand::Mask(args) => args.run(run),
             AuditCommand::Duplicates(args) => args.run(run),
             AuditCommand::Images(args) => args.run(run),
             AuditCommand::Balance(args) => args.run(run),

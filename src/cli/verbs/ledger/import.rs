@@ -22,7 +22,8 @@ pub(in crate::cli) struct ImportArgs {
     /// The ledger, which is made if it does not exist
     #[arg(value_name = "LEDGER")]
     ledger: PathBuf,
-    /// The file to import
+    /// The file to import: a ledger, a list of images as CSV, or the original file of a study (docs/recipe.md
+    /// has the list)
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Import only images of this recipe's classes
@@ -52,14 +53,19 @@ impl Verb for ImportArgs {
 
 fn print(output: &Output, path: &Path, file: &Path, report: &ImportReport) {
     let (format, there) = (report.format.as_str(), report.found - report.added);
-    let mut text =
-        Page::of(format_args!("{}: {}, read as {format}", file.display(), count(report.found, "row")));
+    let (rows, images) = (count(report.found, "row"), count(report.images, "image"));
+    let mut text = Page::of(format_args!("{}: {rows} about {images}, read as {format}", file.display()));
+    if report.skipped > 0 {
+        writeln!(text, "left out: {} about images of other classes", count(report.skipped, "row"));
+    }
     writeln!(text, "{}: {} added, {there} there already", path.display(), report.added);
     report.conflicts.iter().for_each(|line| writeln!(text, "conflict: {line}"));
     let object = json!({
         "ledger": path_json(path),
         "format": report.format.as_str(),
         "found": report.found,
+        "images": report.images,
+        "skipped": report.skipped,
         "added": report.added,
         "conflicts": report.conflicts,
     });

@@ -20,7 +20,7 @@ pub(in crate::cli) enum LedgerCommand {
     Show(show::ShowArgs),
     /// Add a decision, which replaces the reviewer's earlier one; or a label claim, with --claim
     Add(add::AddArgs),
-    /// Import the rows of another ledger, or published claims: ReaL's real.json, imagenet_mturk.json or CSV
+    /// Import the rows of another ledger, or the claims of a published study of ImageNet's labels
     Import(import::ImportArgs),
     /// Settle a recipe's ledger as a build does; exits with 8 if something would stop the build
     Check(check::CheckArgs),

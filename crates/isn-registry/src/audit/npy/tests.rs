@@ -134,8 +134,58 @@ proptest! {
                 Elements::Floats(Values::Single(values)) => values.len(),
                 Elements::Floats(Values::Double(values)) => values.len(),
                 Elements::Integers(values) => values.len(),
+                Elements::Booleans(values) => values.len(),
             };
             prop_assert_eq!(elements, array.shape.iter().product::<usize>());
         }
     }
+}
+
+#[test]
+fn texts_truth_values_and_three_dimensions() {
+    let truths = parsed(&file(1, &header("|b1", "False", "(3,)"), &[1, 0, 1])).unwrap();
+    assert_eq!(truths.elements, Elements::Booleans(vec![true, false, true]));
+    let error = parsed(&file(1, &header("|b1", "False", "(2,)"), &[1, 2])).unwrap_err().to_string();
+    assert!(error.contains("row 1 is 2"), "{error}");
+    let error = truths.into_integers("a").unwrap_err().to_string();
+    assert!(error.contains("holds truth values: expected integers"), "{error}");
+
+    let open = |bytes: &[u8]| {
+        let bytes = bytes.to_vec();
+        let length = bytes.len() as u64;
+        Elementwise::open("a.npy", std::io::Cursor::new(bytes), length)
+    };
+    for (descr, bytes) in [
+        ("<U2", [b'a', 0, 0, 0, 0xe9, 0, 0, 0, b'b', 0, 0, 0, 0, 0, 0, 0]),
+        (">U2", [0, 0, 0, b'a', 0, 0, 0, 0xe9, 0, 0, 0, b'b', 0, 0, 0, 0]),
+    ] {
+        let mut found = Vec::new();
+        let array = open(&file(1, &header(descr, "False", "(2,)"), &bytes)).unwrap();
+        let keep = |at, text: &str| {
+            found.push((at, text.to_owned()));
+            Ok(())
+        };
+        array.texts(keep).unwrap();
+        assert_eq!(found, [(0, "aé".to_owned()), (1, "b".to_owned())]);
+        let error = parsed(&file(1, &header(descr, "False", "(2,)"), &bytes)).unwrap_err().to_string();
+        assert!(error.contains("holds text"), "{error}");
+    }
+    for (descr, bytes, wanted) in [
+        ("|i1", vec![0xff, 2], [-1.0, 2.0]),
+        (">u2", vec![0, 3, 0, 4], [3.0, 4.0]),
+        ("|b1", vec![0, 1], [0.0, 1.0]),
+        ("<f4", [0.5f32.to_le_bytes(), 2f32.to_le_bytes()].concat(), [0.5, 2.0]),
+    ] {
+        let array = open(&file(1, &header(descr, "False", "(1, 2, 1)"), &bytes)).unwrap();
+        assert_eq!(array.shape(), [1, 2, 1]);
+        let mut found = Vec::new();
+        let keep = |_, number| {
+            found.push(number);
+            Ok(())
+        };
+        array.numbers(keep).unwrap();
+        assert_eq!(found, wanted, "{descr}");
+    }
+    let fortran = open(&file(1, &header("|i1", "True", "(1, 2)"), &[1, 2])).err().unwrap().to_string();
+    assert!(fortran.contains("np.ascontiguousarray"), "{fortran}");
 }

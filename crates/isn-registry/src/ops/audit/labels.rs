@@ -291,7 +291,7 @@ fn has_ending(file: &Path, ending: &str) -> bool {
     file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(ending))
 }
 
-fn read_npy(file: &Path) -> Result<npy::Array> {
+pub(super) fn read_npy(file: &Path) -> Result<npy::Array> {
     let opened = files::open_named(file)?;
     let about = opened.metadata().map_err(Error::io("look at", file))?;
     check_no_folder(file, &about)?;

@@ -7,6 +7,7 @@ pub mod features;
 pub mod images;
 pub mod labels;
 pub mod looks;
+pub mod mask;
 pub mod sheet;
 pub mod subject;
 mod version;

@@ -206,6 +206,11 @@ impl Subject {
         Ok(subject)
     }
 
+    /// Opens a folder of images, which may be a tree.
+    pub(in crate::ops) fn folder_or_tree(root: &Path) -> Result<Subject> {
+        if files::is_absent(&root.join(B3SUMS)) { Subject::folder(root) } else { Subject::tree(root) }
+    }
+
     fn folder(root: &Path) -> Result<Subject> {
         let (mut paths, mut others) = (Vec::new(), Vec::new());
         walk(root, "", &mut Vec::new(), &mut paths, &mut others)?;

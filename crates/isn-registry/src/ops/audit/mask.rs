@@ -1,0 +1,192 @@
+//! `isn audit mask`: the suspects of a study that published a mask, or the positions of images, in the order
+//! in which torchvision's ImageFolder reads a folder.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::labels::read_npy;
+use super::sheet::{SHOWN, Thumbnails};
+use super::subject::{Item, Subject};
+use crate::audit::npy::{Array, Elements};
+use crate::sheet::{Figure, Sheet};
+use isn_format::error::{Error, Result, count};
+use isn_format::ledger::{Claim, Row, Says};
+
+/// A file that marks images by their positions.
+#[derive(Clone, Copy, Debug)]
+pub enum Mask<'a> {
+    /// Truth values, false for a suspect.
+    Kept(&'a Path),
+    /// Truth values, true for a suspect; or the positions of suspects, the most suspect first.
+    Issues(&'a Path),
+}
+
+impl Mask<'_> {
+    fn path(&self) -> &Path {
+        match self {
+            Mask::Kept(path) | Mask::Issues(path) => path,
+        }
+    }
+}
+
+/// The suspects of a mask.
+pub struct MaskReport {
+    /// The name of the mask's file, without its extension.
+    pub name: String,
+    /// The number of images that positions count.
+    pub rows: usize,
+    /// The suspects: the position of each and its index in [`Subject::images`].
+    pub suspects: Vec<(usize, usize)>,
+    /// The images.
+    pub subject: Subject,
+    /// Warnings for the user.
+    pub warnings: Vec<String>,
+}
+
+impl MaskReport {
+    /// Returns the suspects as label claims, which say only that the label is in doubt: no policy counts
+    /// them.
+    pub fn claims(&self, date: &str) -> Vec<Row> {
+        let claim = |&(position, at): &(usize, usize)| {
+            Row::Claim(Claim {
+                source_id: self.subject.images[at].source_id.clone(),
+                says: Says::Unclear,
+                source: self.name.clone(),
+                date: date.into(),
+                evidence: format!("position {position} in the order of ImageFolder"),
+            })
+        };
+        self.suspects.iter().map(claim).collect()
+    }
+
+    /// Adds the suspects to a contact sheet.
+    pub fn add_to_sheet(&self, sheet: &mut Sheet) {
+        let mut thumbnails = Thumbnails::new(self.subject.orientation);
+        let all = self.suspects.len();
+        sheet.heading(&format!("Suspects of {}: {all}", self.name));
+        let shown = self.suspects.iter().take(SHOWN);
+        let figures: Vec<Figure> = shown.map(|(_, at)| thumbnails.figure(&self.subject, *at)).collect();
+        sheet.group("", &figures);
+        if all > SHOWN {
+            sheet.paragraph(&format!("The first {SHOWN} of {all} are shown; --json has all."));
+        }
+    }
+}
+
+/// Finds the images of a folder that a mask puts in doubt. Of a folder with splits, the mask is of the split
+/// that has as many images.
+///
+/// # Errors
+/// [`Error::Invalid`] if the file is no mask, or if the folder has another number of images than it;
+/// [`Error::Io`] if either cannot be read.
+pub fn find(folder: &Path, mask: Mask<'_>) -> Result<MaskReport> {
+    let what = mask.path().display().to_string();
+    let Array { shape, elements } = read_npy(mask.path())?;
+    let [length] = shape[..] else {
+        return Err(Error::invalid(what, "has two dimensions: expected one value for each image"));
+    };
+    let subject = Subject::folder_or_tree(folder)?;
+    let mut warnings = subject.warnings.clone();
+    let (order, positions): (_, Vec<usize>) = match (mask, elements) {
+        (_, Elements::Booleans(values)) => {
+            let suspect = matches!(mask, Mask::Issues(_));
+            let marked = values.iter().enumerate().filter(|(_, value)| **value == suspect);
+            (in_order(&subject, &what, Some(length))?, marked.map(|(at, _)| at).collect())
+        }
+        (Mask::Issues(_), Elements::Integers(positions)) => {
+            let order = in_order(&subject, &what, None)?;
+            let positions = checked(&what, &positions, order.len())?;
+            warnings.push(format!(
+                "{what} does not say how many images it counts: check that the first suspects are what they \
+                 should be"
+            ));
+            (order, positions)
+        }
+        (Mask::Kept(_), _) => {
+            let why = "is not a mask of truth values: with --issues, it may be the positions of suspects";
+            return Err(Error::invalid(what, why));
+        }
+        (Mask::Issues(_), Elements::Floats(_)) => {
+            let why = "holds floats: expected truth values, or the positions of suspects as integers";
+            return Err(Error::invalid(what, why));
+        }
+    };
+    if 2 * positions.len() > order.len() {
+        let (marks, other) = match mask {
+            Mask::Kept(_) => ("a suspect", "--issues"),
+            Mask::Issues(_) => ("what was kept", "--kept"),
+        };
+        warnings.push(format!(
+            "{} of {} are suspects: if true marks {marks} in {what}, use {other}",
+            positions.len(),
+            count(order.len(), "image"),
+        ));
+    }
+    let name = mask.path().file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let suspects = positions.into_iter().map(|position| (position, order[position])).collect();
+    Ok(MaskReport { name, rows: order.len(), suspects, subject, warnings })
+}
+
+/// Returns positions if each is that of an image, and none occurs twice, as labels would.
+fn checked(what: &str, positions: &[i64], images: usize) -> Result<Vec<usize>> {
+    let mut first: HashMap<i64, usize> = HashMap::new();
+    let position = |(row, position): (usize, &i64)| {
+        if let Some(earlier) = first.insert(*position, row) {
+            let why = format!("rows {earlier} and {row} are both {position}: expected different positions");
+            return Err(Error::invalid(what, why));
+        }
+        usize::try_from(*position).ok().filter(|position| *position < images).ok_or_else(|| {
+            let most = images.saturating_sub(1);
+            Error::invalid(what, format!("row {row} is {position}: expected a position from 0 to {most}"))
+        })
+    };
+    positions.iter().enumerate().map(position).collect()
+}
+
+/// Returns the images in the order of ImageFolder: by class, then by folder, then by name. `length` is the
+/// number that there must be.
+fn in_order(subject: &Subject, what: &str, length: Option<usize>) -> Result<Vec<usize>> {
+    let splits = subject.splits();
+    let mut parts: Vec<Vec<usize>> = match &splits[..] {
+        [] => vec![(0..subject.images.len()).collect()],
+        splits => {
+            let of = |split| subject.images.iter().enumerate().filter(move |(_, i)| i.split == Some(split));
+            splits.iter().map(|split| of(*split).map(|(at, _)| at).collect()).collect()
+        }
+    };
+    let counts: Vec<String> = match &splits[..] {
+        [] => vec![count(subject.images.len(), "image")],
+        splits => {
+            let of = |(split, part): (_, &Vec<usize>)| format!("{} in {split}", count(part.len(), "image"));
+            splits.iter().zip(&parts).map(of).collect()
+        }
+    };
+    parts.retain(|part| length.is_none_or(|length| part.len() == length));
+    let Ok([order]) = <[Vec<usize>; 1]>::try_from(parts) else {
+        let has = length.map_or_else(String::new, |length| format!("has {length} values, but "));
+        let why = format!(
+            "{has}{} has {}: name the folder that ImageFolder was given, with the same images",
+            subject.what,
+            counts.join(", "),
+        );
+        return Err(Error::invalid(what, why));
+    };
+    let mut placed =
+        order.into_iter().map(|at| Ok((place(&subject.images[at])?, at))).collect::<Result<Vec<_>>>()?;
+    placed.sort_unstable();
+    Ok(placed.into_iter().map(|(_, at)| at).collect())
+}
+
+/// Returns what ImageFolder sorts an image by. In the flat `val/` of ILSVRC2012, the class stands for its
+/// folder.
+fn place(item: &Item) -> Result<(&str, &str, &str)> {
+    let path = match item.split {
+        Some(_) => item.path.split_once('/').map_or("", |(_, rest)| rest),
+        None => &item.path,
+    };
+    match (path.rsplit_once('/'), &item.class) {
+        (Some((folder, name)), _) => Ok((folder.split('/').next().unwrap_or(folder), folder, name)),
+        (None, Some(class)) => Ok((class.as_str(), class.as_str(), path)),
+        (None, None) => Err(Error::invalid(&item.path, "is not in the folder of a class")),
+    }
+}
