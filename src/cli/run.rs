@@ -81,8 +81,8 @@ impl Run {
     }
 
     /// Reads the recipe that an argument names: a file's or, if there is none of that name, one of the
-    /// registry in the binary. A folder of that name without a recipe in it, as whoever pulled the dataset has,
-    /// changes nothing. Other registries are not asked, because nobody signs their recipes.
+    /// registry in the binary. A folder of that name without a recipe in it, as whoever pulled the dataset
+    /// has, changes nothing. Other registries are not asked, because nobody signs their recipes.
     pub(super) fn recipe(&self, argument: &Path) -> Result<RecipeFile> {
         let bundled =
             |name| find(&self.client(&RegistryArg::itself(BUNDLED))?, &name).map(|(recipe, _)| recipe);

@@ -36,6 +36,7 @@ mod kept;
 mod key;
 mod kill;
 mod ledger;
+mod list;
 mod local;
 mod log;
 mod machine;

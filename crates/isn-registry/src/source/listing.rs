@@ -15,6 +15,7 @@ use isn_format::class::ClassId;
 use isn_format::error::{Error, Mistake, chain, count};
 use isn_format::shard::MAX_IMAGE_LEN;
 use isn_format::source_kind::SourceKind;
+use isn_format::source_spec::nfc;
 use isn_format::split::Split;
 use isn_pixels::{START, told_format};
 
@@ -38,6 +39,8 @@ pub(super) struct Listing<'r> {
     pub(super) differing_labels: Vec<String>,
     pub(super) warnings: Vec<String>,
     pub(super) left_out: Vec<LeftOut>,
+    /// The files that are read for the classes of images: they are not left out.
+    pub(super) lists: Vec<String>,
     /// How many more names may be looked at in folders that are left out.
     uncounted: usize,
 }
@@ -99,6 +102,7 @@ impl<'r> Listing<'r> {
             differing_labels: Vec::new(),
             warnings: Vec::new(),
             left_out: Vec::new(),
+            lists: Vec::new(),
             uncounted: COUNTED,
         }
     }
@@ -218,11 +222,16 @@ impl<'r> Listing<'r> {
     /// line.
     pub(super) fn left_out(&mut self, path: &str, class: Option<&ClassId>, names: &[&str], why: &str) {
         const SHOWN: usize = 3;
+        let is_left = |name: &&&str| {
+            let inner = below(path, name);
+            self.lists.iter().all(|list| nfc(list) != nfc(&inner))
+        };
+        let names: Vec<&str> = names.iter().filter(is_left).copied().collect();
         if names.is_empty() {
             return;
         }
         let mut named: Vec<String> = Vec::new();
-        for name in names {
+        for name in &names {
             let inner = below(path, name);
             let is_image = image_stem(name).is_some();
             let file = join(self.root, &inner);
@@ -261,7 +270,9 @@ impl<'r> Listing<'r> {
         twins.into_iter().for_each(|why| self.problem(why));
         match kind {
             SourceKind::Ilsvrc2012 => self.images.sort_by_key(|image| image.split),
-            SourceKind::ImageFolder => self.images.sort_unstable_by(|a, b| a.path.cmp(&b.path)),
+            SourceKind::ImageFolder | SourceKind::List => {
+                self.images.sort_unstable_by(|a, b| a.path.cmp(&b.path))
+            }
         }
         let holders = Arc::new(Holders {
             tars: self.tars,

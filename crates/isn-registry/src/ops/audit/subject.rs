@@ -120,7 +120,7 @@ impl Subject {
         let (Storage::Folder { root, files }, Some(recipe)) = (&mut self.storage, recipe) else {
             return Ok(self);
         };
-        if recipe.source.ids != Ids::Text || recipe.source.kind != SourceKind::ImageFolder {
+        if recipe.source.ids != Ids::Text || recipe.source.kind == SourceKind::Ilsvrc2012 {
             return Ok(self);
         }
         let Survey { source, problems, .. } = Source::survey(&recipe.source, root, &recipe.classes, None)?;

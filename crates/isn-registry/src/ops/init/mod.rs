@@ -154,6 +154,8 @@ pub fn init(options: &InitOptions<'_>, progress: &dyn Progress) -> Result<InitRe
         names: Names::Keep,
         splits: (!is_usual).then(|| splits.clone()),
         folders,
+        list: None,
+        annotated: Vec::new(),
     };
     let source = Source::open(&spec, options.source, &classes)?;
     let classes = counted(classes, &spec, &source);
