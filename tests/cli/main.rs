@@ -32,6 +32,7 @@ mod http;
 mod images;
 mod init;
 mod init_layouts;
+mod init_lists;
 mod kept;
 mod key;
 mod kill;
