@@ -306,6 +306,11 @@ fn annotated_splits() {
         has(&warnings, &["test: left out 2 images, whose classes nothing says"]);
         assert!(sandbox.path("tree/val/n01629819/val_1.png").is_file());
     }
+    // A file that has other classes, too, as that of a whole dataset beside some of its classes.
+    let whole: String = (0..300).map(|n| format!("val_{},n0{n:07}\n", n + 4)).collect();
+    let (recipe, built, _) = published(&tiny(&[("val/whole.csv", &(whole + &annotations(",")))], &[]));
+    has(&recipe, &["annotated = { val = \"val/whole.csv\" }"]);
+    assert_eq!(built["images"], 10, "{built}");
     let sandbox = tiny(&[("val/val_annotations.txt", &annotations("\t"))], &[]);
     let ran = sandbox.isn(&["init", "My photos", "--licence", "x"]).ok();
     has(&ran.stdout, &["  val      val (classes from val/val_annotations.txt)\n"]);
@@ -365,4 +370,14 @@ fn whatever_a_list_says_the_recipe_is_one() {
         &of(&[("", 0..4)], &[("l.csv", "path,label\n0,\"a\nb\"\n1,c\n2,c\n3,c\n")]),
         "is not one line of text",
     );
+    for (header, word, why) in [
+        ("path,label,split", "train/", "\"train/\" is nothing that a recipe can have"),
+        ("\"pa\nth\",label,split", "train", "the column \"pa\\nth\" has no name that a recipe can have"),
+    ] {
+        let rows: String = (0..4).map(|n| format!("{n},{},{word}\n", ["a", "b"][n % 2])).collect();
+        let sandbox = of(&[("", 0..4)], &[("l.csv", &format!("{header}\n{rows}"))]);
+        refused(&sandbox, why);
+    }
+    let sandbox = of(&[("", 0..4)], &[("l\u{7}.csv", "path,label\n0,a\n1,b\n2,a\n3,b\n")]);
+    refused(&sandbox, "is nothing that a recipe can have: rename it");
 }

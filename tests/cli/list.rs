@@ -116,7 +116,7 @@ fn the_first_folder_of_a_path_is_its_split_if_no_column_is() {
     listed(&sandbox, "splits = { train = [\"train\", \"x/test\"], test = [\"test\"] }", CLASSES);
     let ran = build(&sandbox).ok();
     assert!(
-        ran.stderr.contains("labels.csv: left out 1 row: is in no folder of a split (1)"),
+        ran.stderr.contains("labels.csv: left out 1 image: it is in no folder of a split (1)"),
         "{}",
         ran.stderr
     );
@@ -205,8 +205,9 @@ fn what_is_left_out_of_a_list_is_told() {
     let ran = build(&sandbox).ok();
     for line in [
         "labels.csv line 7 repeats line 2 (a.png)",
-        "labels.csv: left out 3 rows: its label 'horse' is that of no class of the recipe (2); has no label (1)",
-        "labels.csv: left out 1 row: its split 'later' is none of the recipe's (1)",
+        "labels.csv: left out 2 images: it has no label (1); its label 'horse' is that of no class of the recipe (1)",
+        "labels.csv: passed over 1 row of other labels, without an image here",
+        "labels.csv: left out 1 image: its split 'later' is none of the recipe's (1)",
         "the source folder: left out 1 name, no row of labels.csv names it: test (2 images)",
         "dir: left out 1 name, no row of labels.csv names it: y.png (1 image)",
         "the source folder: left out 1 name, not a JPEG or PNG by name: notes.txt",
@@ -216,7 +217,7 @@ fn what_is_left_out_of_a_list_is_told() {
     let left = ran.json()["left_out"].clone();
     let entry = |path: &str, why: &str, images: u64| serde_json::json!({ "path": path, "why": why, "images": images });
     for entry in [
-        entry("labels.csv", "its label 'horse' is that of no class of the recipe", 2),
+        entry("labels.csv", "its label 'horse' is that of no class of the recipe", 1),
         entry("labels.csv", "its split 'later' is none of the recipe's", 1),
         entry("test", "no row of labels.csv names it", 2),
     ] {
@@ -330,7 +331,7 @@ fn a_split_with_annotations() {
         );
     }
     for (text, why) in [
-        ("val_3.JPEG\tn9\t1\n", "left out 1 row: its label 'n9' is that of no class of the recipe (1)"),
+        ("val_3.JPEG\tn9\t1\n", "left out 1 image: its label 'n9' is that of no class of the recipe (1)"),
         ("images/val_2.JPEG\tn01629819\n", "line 4 repeats line 3 (val/images/val_2.JPEG)"),
         ("val/images/val_3.JPEG\tn01629819\t\n", ""),
         ("val_3\tn01629819\n", ""),
@@ -343,7 +344,7 @@ fn a_split_with_annotations() {
     sandbox
         .write("raw/val/val_annotations.txt", format!("image,class\n{}", TINY.replace('\t', ",")).as_bytes());
     let ran = build(&sandbox).ok();
-    assert!(ran.stderr.contains("its label 'class' is that of no class"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("passed over 1 row of other labels"), "{}", ran.stderr);
     // A name that two images have.
     draw(&sandbox, "raw/val/more/val_0.JPEG", 90);
     build(&sandbox).fails(1, "val_0.JPEG may be val/images/val_0.JPEG or val/more/val_0.JPEG");

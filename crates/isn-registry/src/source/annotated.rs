@@ -57,7 +57,7 @@ pub(super) fn add<'c>(
             said.insert(at, (line, says));
         }
         match (words.get(&*label), found) {
-            (None, _) => findings.no_class(&label),
+            (None, found) => findings.no_class(&label, found.is_ok()),
             (Some(_), Err(why)) => findings.wrong(listing, line, why),
             (Some(class), Ok(at)) => {
                 seen.insert(*class);
@@ -87,7 +87,7 @@ pub(super) fn add<'c>(
 }
 
 /// Images, by their names in form C without the extension.
-pub(crate) struct Names(HashMap<String, Vec<usize>>);
+pub(super) struct Names(HashMap<String, Vec<usize>>);
 
 impl Names {
     pub(super) fn of(images: &[Image]) -> Names {

@@ -62,7 +62,7 @@ impl Splits<'_> {
         match self {
             Splits::Words(words) => match words.get(&*nfc(word)) {
                 Some(split) => Ok((*split, below(split.as_str(), path))),
-                None if word.is_empty() => Err("has no split".into()),
+                None if word.is_empty() => Err("it has no split".into()),
                 None => Err(format!("its split '{word}' is none of the recipe's")),
             },
             Splits::Folders(folders, is_given) => {
@@ -74,7 +74,7 @@ impl Splits<'_> {
                     Some((folder, split)) => {
                         Ok((*split, below(split.as_str(), &parts[folder.len()..].join("/"))))
                     }
-                    None if *is_given => Err("is in no folder of a split".into()),
+                    None if *is_given => Err("it is in no folder of a split".into()),
                     None => Ok((Split::Train, path.into())),
                 }
             }
@@ -182,10 +182,10 @@ impl Reading<'_, '_, '_> {
             }
             self.said.insert(file.clone(), (line, says));
         }
-        let Some(class) = class else { return self.findings.no_class(&label) };
+        let Some(class) = class else { return self.findings.no_class(&label, file.is_ok()) };
         let (split, id) = match split {
             Ok(found) => found,
-            Err(why) => return *self.findings.splits.entry(why).or_default() += 1,
+            Err(why) => return self.findings.no_split(why, file.is_ok()),
         };
         self.seen.insert(class);
         let id = image_stem(&id).unwrap_or(&id);

@@ -1,5 +1,6 @@
 //! [`Listing`]: finds the images of a source, and says what it leaves out.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
 use std::io::Read;
 use std::path::Path;
@@ -22,6 +23,9 @@ use isn_pixels::{START, told_format};
 /// Folders that start with a dot, and have no pictures of anybody's.
 const KNOWN_HIDDEN: [&str; 6] = [".cache", ".git", ".ipynb_checkpoints", ".svn", ".thumbnails", ".trash"];
 
+/// In how many folders names that are left out for one reason are told one by one.
+const TOLD: usize = 20;
+
 /// How many names are looked at in folders that are left out: counting may take no longer than a build.
 const COUNTED: usize = 100_000;
 
@@ -41,6 +45,8 @@ pub(super) struct Listing<'r> {
     pub(super) left_out: Vec<LeftOut>,
     /// The files that are read for the classes of images: they are not left out.
     pub(super) lists: Vec<String>,
+    /// In how many folders names were left out, by the reason.
+    reasons: BTreeMap<String, usize>,
     /// How many more names may be looked at in folders that are left out.
     uncounted: usize,
 }
@@ -103,6 +109,7 @@ impl<'r> Listing<'r> {
             warnings: Vec::new(),
             left_out: Vec::new(),
             lists: Vec::new(),
+            reasons: BTreeMap::new(),
             uncounted: COUNTED,
         }
     }
@@ -248,6 +255,11 @@ impl<'r> Listing<'r> {
             let why = told.unwrap_or(why).into();
             self.left_out.push(LeftOut { path: inner, why, class: class.cloned(), images });
         }
+        let folders = self.reasons.entry(why.to_owned()).or_default();
+        *folders += 1;
+        if *folders > TOLD {
+            return;
+        }
         let more = if names.len() > SHOWN { ", …" } else { "" };
         let what = count(names.len(), "name");
         let names = named.join(", ");
@@ -255,6 +267,14 @@ impl<'r> Listing<'r> {
     }
 
     pub(super) fn finish(mut self, kind: SourceKind) -> Survey {
+        for (why, folders) in &self.reasons {
+            if let Some(more) = folders.checked_sub(TOLD).filter(|more| *more > 0) {
+                let folders = count(more, "more folder");
+                self.warnings.push(format!(
+                    "in {folders}, names are left out, {why}: `isn source check --json` lists all"
+                ));
+            }
+        }
         self.images.sort_unstable_by(|a, b| a.id.cmp(&b.id).then_with(|| a.path.cmp(&b.path)));
         let twins: Vec<String> = self
             .images

@@ -11,7 +11,7 @@ use isn_format::error::{Error, Result, count};
 use isn_format::source_spec::{SourceSpec, nfc};
 
 /// The maximum length of such a file, in bytes: 60 for each image of the largest sources.
-pub(crate) const MAX_LIST: u64 = 1 << 30;
+pub(super) const MAX_LIST: u64 = 1 << 30;
 /// How many mistakes of a file are told one by one.
 const TOLD: usize = 20;
 /// How many labels of no class are in a warning.
@@ -20,7 +20,7 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// The rows of a file: UTF-8, separated by tabs if the first line has one, else by commas, quoted as in
 /// RFC 4180. Empty lines are no rows.
-pub(crate) struct Rows {
+pub(super) struct Rows {
     text: String,
     delimiter: u8,
 }
@@ -30,7 +30,7 @@ impl Rows {
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be read; [`Error::Invalid`] if it is too long or not UTF-8.
-    pub(crate) fn read(listing: &Listing<'_>, path: &str) -> Result<Rows> {
+    pub(super) fn read(listing: &Listing<'_>, path: &str) -> Result<Rows> {
         let file = join(listing.root, path);
         let mut bytes = files::read_beside(&file, MAX_LIST)?;
         if bytes.starts_with(BOM) {
@@ -50,7 +50,7 @@ impl Rows {
 
     /// Calls `each` with the line and the fields of each row, without blanks at their ends, until it returns
     /// `false`. Returns the line of a row whose quote is never closed.
-    pub(crate) fn each(&self, mut each: impl FnMut(usize, &[&str]) -> bool) -> Option<usize> {
+    pub(super) fn each(&self, mut each: impl FnMut(usize, &[&str]) -> bool) -> Option<usize> {
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
@@ -81,7 +81,7 @@ impl Rows {
 ///
 /// # Errors
 /// What is wrong with it, as a predicate.
-pub(crate) fn path_of(text: &str) -> Result<String, &'static str> {
+pub(super) fn path_of(text: &str) -> Result<String, &'static str> {
     let text = text.replace('\\', "/");
     let segments: Vec<&str> = text.split('/').filter(|segment| !matches!(*segment, "" | ".")).collect();
     // `C:x` leaves the folder, too.
@@ -120,13 +120,15 @@ pub(super) struct Findings<'f> {
     /// How many images have a label of no class, by that label.
     labels: BTreeMap<String, u64>,
     /// How many are in no split, by the reason.
-    pub(super) splits: BTreeMap<String, u64>,
+    splits: BTreeMap<String, u64>,
+    /// How many rows are about neither an image that is there nor one of the recipe.
+    others: usize,
 }
 
 impl<'f> Findings<'f> {
     pub(super) fn new(file: &'f str) -> Self {
         let (labels, splits) = (BTreeMap::new(), BTreeMap::new());
-        Findings { file, mistakes: 0, repeated: None, repetitions: 0, labels, splits }
+        Findings { file, mistakes: 0, repeated: None, repetitions: 0, labels, splits, others: 0 }
     }
 
     /// Reports a mistake in a row. Of many, the first are told.
@@ -137,9 +139,20 @@ impl<'f> Findings<'f> {
         }
     }
 
-    /// Counts an image whose label is that of no class.
-    pub(super) fn no_class(&mut self, label: &str) {
-        *self.labels.entry(label.to_owned()).or_default() += 1;
+    /// Counts a row whose label is that of no class. Its image may not be there.
+    pub(super) fn no_class(&mut self, label: &str, is_there: bool) {
+        let why = match label {
+            "" => "it has no label".to_owned(),
+            _ => format!("its label '{label}' is that of no class of the recipe"),
+        };
+        self.others += usize::from(!is_there);
+        *self.labels.entry(why).or_default() += u64::from(is_there);
+    }
+
+    /// Counts a row whose image is in no split. It may not be there.
+    pub(super) fn no_split(&mut self, why: String, is_there: bool) {
+        self.others += usize::from(!is_there);
+        *self.splits.entry(why).or_default() += u64::from(is_there);
     }
 
     /// Judges a row about an image of which an earlier row has said something; both are lines and what they
@@ -172,11 +185,14 @@ impl<'f> Findings<'f> {
             };
             listing.warnings.push(format!("{file} line {line} repeats line {first} ({path}){more}"));
         }
-        let labels = self.labels.into_iter().map(|(label, images)| match label.as_str() {
-            "" => ("has no label".to_owned(), images),
-            _ => (format!("its label '{label}' is that of no class of the recipe"), images),
-        });
-        for mut group in [labels.collect::<Vec<_>>(), self.splits.into_iter().collect()] {
+        if self.others > 0 {
+            let rows = count(self.others, "row");
+            listing
+                .warnings
+                .push(format!("{file}: passed over {rows} of other labels, without an image here"));
+        }
+        for group in [self.labels, self.splits] {
+            let mut group: Vec<(String, u64)> = group.into_iter().filter(|(_, images)| *images > 0).collect();
             if group.is_empty() {
                 continue;
             }
@@ -185,7 +201,8 @@ impl<'f> Findings<'f> {
             let shown = group.iter().take(SHOWN).map(|(why, images)| format!("{why} ({images})"));
             let shown = shown.collect::<Vec<_>>().join("; ");
             let more = if group.len() > SHOWN { "; …" } else { "" };
-            listing.warnings.push(format!("{file}: left out {}: {shown}{more}", count(all as usize, "row")));
+            let all = count(all as usize, "image");
+            listing.warnings.push(format!("{file}: left out {all}: {shown}{more}"));
             listing.left_out.extend(group.into_iter().map(|(why, images)| LeftOut {
                 path: file.into(),
                 why,

@@ -5,6 +5,7 @@ mod doubt;
 mod folder;
 mod lists;
 mod names;
+mod table;
 #[cfg(test)]
 mod tests;
 
