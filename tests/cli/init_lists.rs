@@ -231,6 +231,11 @@ fn lists_that_are_understood_by_half() {
         ),
         (
             flat,
+            vec![("test_labels.csv", rows("file,label", 0..8, |n, class| format!("{n}.png,{class}")))],
+            "by the name of their folder or of the file they are test",
+        ),
+        (
+            flat,
             vec![("val.csv", rows("file,label", 0..8, |n, class| format!("{n}.png,{class}")))],
             "by the name of their folder or of the file they are val",
         ),

@@ -161,6 +161,10 @@ fn mistakes_of_a_list_name_its_line() {
         ("c.png\n", "line 4: has 1 of 2 fields"),
         ("c.png,cat,dog\n", "line 4: has 3 of 2 fields (a text with a comma goes in \"quotes\")"),
         ("c.png,\"cat\n", "line 4: a quote is never closed"),
+        ("c.png,\"cat\n\nd.png,cat\n", "line 4: the label \"cat\\n\\nd.png,cat\" has a line break"),
+        (&format!("c.png,{}\n", "x".repeat(2000)), "xx…\" has 2000 bytes, and at most 1024 are read"),
+        (&format!("{},cat\n", "x".repeat(2000)), "xx…\" has 2000 bytes, and at most 1024 are read"),
+        ("c.png,\u{1b}[31m\n", "the label \"\\u{1b}[31m\" has a line break or another control character"),
         ("\"c\npng\",cat\n", "has a line break or another control character"),
     ] {
         sandbox.write("raw/labels.csv", format!("{good}{more}").as_bytes());

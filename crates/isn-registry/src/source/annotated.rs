@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::listing::{Listing, image_stem};
-use super::rows::{Findings, Rows, path_of, words};
+use super::rows::{Findings, Rows, check_field, path_of, short, words};
 use isn_format::class::{Class, ClassId};
 use isn_format::source_spec::{SourceSpec, nfc};
 use isn_format::split::Split;
@@ -45,6 +45,12 @@ pub(super) fn add<'c>(
             );
             return true;
         };
+        for (what, field) in [("path", written), ("class", label)] {
+            if let Err(why) = check_field(field) {
+                findings.wrong(listing, line, format!("the {what} {:?} {why}", short(field)));
+                return true;
+            }
+        }
         let label = nfc(label);
         let found = path_of(written).map_err(|why| format!("the path {written:?} {why}"));
         let found = found.and_then(|path| names.find(&images, &path));

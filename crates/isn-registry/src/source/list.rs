@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::listing::{Listing, below, image_stem, told};
-use super::rows::{Findings, Rows, path_of, words};
+use super::rows::{Findings, Rows, check_field, path_of, short, words};
 use super::{SourceLayout, join};
 use isn_format::class::{Class, ClassId};
 use isn_format::source_spec::{ListSpec, SPLIT_COLUMN, SourceSpec, nfc, segments};
@@ -32,7 +32,7 @@ impl Columns {
             at(name).ok_or_else(|| {
                 format!(
                     "has no column {name}, but {}: name its columns in the recipe, [source] columns = {{ {key} = … }}",
-                    header.join(", ")
+                    short(&header.join(", "))
                 )
             })
         };
@@ -158,6 +158,13 @@ impl Reading<'_, '_, '_> {
             let (found, all) = (fields.len(), columns.all);
             let why = format!("has {found} of {all} fields (a text with a comma goes in \"quotes\")");
             return self.findings.wrong(self.listing, line, why);
+        }
+        let all = [("path", Some(columns.path)), ("label", Some(columns.label)), ("split", columns.split)];
+        for (what, field) in all.into_iter().filter_map(|(what, at)| Some((what, fields[at?]))) {
+            if let Err(why) = check_field(field) {
+                let why = format!("the {what} {:?} {why}", short(field));
+                return self.findings.wrong(self.listing, line, why);
+            }
         }
         let (written, label) = (fields[columns.path], nfc(fields[columns.label]));
         let word = columns.split.map_or("", |at| fields[at]);

@@ -12,6 +12,10 @@ use isn_format::source_spec::{SourceSpec, nfc};
 
 /// The maximum length of such a file, in bytes: 60 for each image of the largest sources.
 pub(super) const MAX_LIST: u64 = 1 << 30;
+/// The maximum length of a field that counts, in bytes: more than a source id or a label has.
+const MAX_FIELD: usize = 1024;
+/// How many characters of a field or a header are shown.
+const WIDTH: usize = 80;
 /// How many mistakes of a file are told one by one.
 const TOLD: usize = 20;
 /// How many labels of no class are in a warning.
@@ -74,6 +78,29 @@ impl Rows {
         }
         last
     }
+}
+
+/// Checks a field that counts: without this, a quote that is never closed would be a label of many lines.
+///
+/// # Errors
+/// What is wrong with it, as a predicate.
+pub(super) fn check_field(text: &str) -> Result<(), String> {
+    if text.chars().any(char::is_control) {
+        return Err("has a line break or another control character".into());
+    }
+    match text.len() {
+        0..=MAX_FIELD => Ok(()),
+        n => Err(format!("has {n} bytes, and at most {MAX_FIELD} are read")),
+    }
+}
+
+/// The beginning of a text, for a message.
+pub(super) fn short(text: &str) -> String {
+    let mut short: String = text.chars().take(WIDTH).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
 }
 
 /// Returns a path that a row has in the form in which files are found: below its folder, in Unicode's form C,

@@ -9,7 +9,7 @@ use super::names::{Named, named};
 use super::table::{Images, Table};
 use crate::source::Listing;
 use crate::source::annotated::{Image, Names};
-use crate::source::rows::{Rows, path_of};
+use crate::source::rows::{Rows, path_of, short};
 use isn_format::class::check_label;
 use isn_format::error::count;
 use isn_format::source_spec::{HERE, ListSpec, check_folder, nfc};
@@ -229,7 +229,9 @@ fn splits_of_words(rows: &[Row<'_>], column: &str) -> Result<Vec<(Split, String)
     let split = |word: &str| match named(word).and_then(Named::whole) {
         Some(split) => Ok((split, nfc(word).into_owned())),
         None => Err(format!(
-            "its column {column} says '{word}', which isn does not know: write train, val or test"
+            "its column {} says '{}', which isn does not know: write train, val or test",
+            short(column),
+            short(word)
         )),
     };
     let mut splits: Vec<(Split, String)> = words.into_iter().map(split).collect::<Result<_, _>>()?;
@@ -241,7 +243,8 @@ fn splits_of_words(rows: &[Row<'_>], column: &str) -> Result<Vec<(Split, String)
 fn splits_of_folders(rows: &[Row<'_>], file: &str, folder: &str) -> Result<Vec<(Split, String)>, String> {
     let stem = file.rsplit('/').next().unwrap_or(file).split('.').next().unwrap_or_default();
     let split = |name: &str| named(name).and_then(Named::whole);
-    if let Some(of) = folder.split('/').chain([stem]).filter_map(split).find(|split| *split != Split::Train) {
+    let mut of = folder.split('/').chain([stem]).filter_map(|name| named(name).map(Named::split));
+    if let Some(of) = of.find(|split| *split != Split::Train) {
         return Err(format!(
             "by the name of their folder or of the file they are {of}: add a column split that says so"
         ));
@@ -286,11 +289,13 @@ fn check(images: &Images, rows: &[Row<'_>]) -> Result<(), String> {
     for Row { image, label, .. } in rows {
         if let Some(other) = labels.insert(image, label).filter(|other| other != label) {
             return Err(format!(
-                "gives {image} two labels, {other} and {label}: keep one row for each image"
+                "gives {image} two labels, {} and {}: keep one row for each image",
+                short(other),
+                short(label)
             ));
         }
         if !label.is_empty() && check_label(label).is_err() {
-            return Err(format!("the label {label:?} of {image} is not one line of text"));
+            return Err(format!("the label {:?} of {image} is not one line of text", short(label)));
         }
     }
     let distinct: BTreeSet<&str> = labels.values().copied().collect();

@@ -5,11 +5,14 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::and;
 use super::folder::Folder;
 use super::names::named;
-use crate::source::rows::{Rows, path_of};
-use crate::source::{Listing, below, image_stem};
+use crate::source::rows::{Rows, path_of, short};
+use crate::source::{Listing, below, image_stem, join};
 use isn_format::ledger;
 use isn_format::source_spec::nfc;
 
+/// The maximum length of a file that is taken for a list, in bytes: 50 for each of five million images. All
+/// of it is in memory.
+const MAX_GUESSED: u64 = 256 << 20;
 /// How many rows are looked at to find out what the columns of a file are.
 const SAMPLE: usize = 100;
 
@@ -131,6 +134,10 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn read(listing: &Listing<'_>, file: &str) -> Option<Table> {
+        let about = join(listing.root, file).metadata().ok()?;
+        if about.len() > MAX_GUESSED {
+            return None;
+        }
         let mut rows = Vec::new();
         Rows::read(listing, file).ok()?.each(|_, fields| {
             rows.push(fields.iter().map(|field| (*field).to_owned()).collect());
@@ -143,7 +150,7 @@ impl Table {
 
     /// The names of columns, for a message.
     fn named(&self, columns: &[usize]) -> String {
-        and(&columns.iter().map(|at| self.header[*at].as_str()).collect::<Vec<_>>())
+        and(&columns.iter().map(|at| short(&self.header[*at])).collect::<Vec<_>>())
     }
 
     /// The first fields of a column.
@@ -221,7 +228,7 @@ impl Table {
             Some(at) => Err(format!(
                 "its column {} may say the splits, which isn does not read: add a column split that says train, \
                  val or test",
-                self.header[*at]
+                short(&self.header[*at])
             )),
             None => Ok((label, splits.first().copied())),
         }
