@@ -270,3 +270,23 @@ fn audits_name_images_by_the_recipe_of_the_folder() {
         sandbox.isn(&build).fails(1, "groups: no image of the source has the id valid/Big owls/9: an id is");
     assert!(ran.stderr.contains("Change it to val/Big owls/9 in the groups"), "{}", ran.stderr);
 }
+
+#[test]
+fn of_many_folders_with_other_files_the_first_are_told() {
+    let sandbox = Sandbox::new();
+    let classes: Vec<String> = (0..25).map(|n| format!("c{n:02}")).collect();
+    for (at, class) in classes.iter().enumerate() {
+        draw(&sandbox, &format!("raw/{class}/1.png"), at as u8);
+        sandbox.write(&format!("raw/{class}/boxes.txt"), b"x");
+    }
+    let text = classes.iter().map(|class| format!("[[class]]\nid = \"{class}\"\nlabel = \"{class}\"\n"));
+    recipe(&sandbox, "recipe.toml", "", &text.collect::<String>());
+    let ran = sandbox.isn(&["source", "check", "raw", "--recipe", "recipe.toml", "--json"]).ok();
+    assert_eq!(ran.stderr.matches("boxes.txt").count(), 20, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("in 5 more folders, names are left out, not a JPEG or PNG"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(ran.json()["left_out"].as_array().unwrap().len(), 25);
+}

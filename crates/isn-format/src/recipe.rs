@@ -124,7 +124,9 @@ impl Recipe {
             (SourceKind::Ilsvrc2012, Split::Train) => ilsvrc2012::train_count(class.as_str()).map(u64::from),
             (SourceKind::Ilsvrc2012, Split::Val) => Some(ilsvrc2012::VAL_PER_CLASS.into()),
             (SourceKind::Ilsvrc2012, Split::Test) => None,
-            (SourceKind::ImageFolder, split) => self.expect.get(&(class.clone(), split)).copied(),
+            (SourceKind::ImageFolder | SourceKind::List, split) => {
+                self.expect.get(&(class.clone(), split)).copied()
+            }
         }
     }
 

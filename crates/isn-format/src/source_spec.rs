@@ -40,6 +40,24 @@ pub enum Ids {
     Text,
 }
 
+/// A list of images: a CSV file in the source, with a header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListSpec {
+    /// The path of the file in the source.
+    pub file: String,
+    /// The folder of the source that the paths in it are below, or [`HERE`].
+    pub images: String,
+    /// The column of paths.
+    pub path: String,
+    /// The column of labels.
+    pub label: String,
+    /// The column of splits, if the recipe names one. Otherwise it is [`SPLIT_COLUMN`], if the list has that.
+    pub split: Option<String>,
+}
+
+/// The column of splits in a list whose recipe names none.
+pub const SPLIT_COLUMN: &str = "split";
+
 /// Where the images of a recipe are in its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceSpec {
@@ -49,17 +67,30 @@ pub struct SourceSpec {
     pub ids: Ids,
     /// What file names in the tree are made of.
     pub names: Names,
-    /// The folders that are each split, if the recipe names them: paths below the source folder.
+    /// The folders that are each split, if the recipe names them: paths below the source folder. Of a list
+    /// with splits, its words for each.
     pub splits: Option<Vec<(Split, String)>>,
     /// The folders of classes whose folder does not have the name of their id, one or several of each: paths
-    /// below the folder of a split, or [`HERE`].
+    /// below the folder of a split, or [`HERE`]. Of a list, its words for each.
     pub folders: BTreeMap<ClassId, Vec<String>>,
+    /// The list that has the images; `None` unless the source is one.
+    pub list: Option<ListSpec>,
+    /// The splits whose images have their classes in a file, and its path in the source.
+    pub annotated: Vec<(Split, String)>,
 }
 
 impl SourceSpec {
     /// The source of a recipe of version 1.
     pub fn new(kind: SourceKind) -> Self {
-        SourceSpec { kind, ids: Ids::Ascii, names: Names::Keep, splits: None, folders: BTreeMap::new() }
+        SourceSpec {
+            kind,
+            ids: Ids::Ascii,
+            names: Names::Keep,
+            splits: None,
+            folders: BTreeMap::new(),
+            list: None,
+            annotated: Vec::new(),
+        }
     }
 
     /// Returns a name or path of the file system as source ids have it: file systems differ in how they spell
@@ -100,7 +131,7 @@ impl SourceSpec {
         }
     }
 
-    /// Returns the folders that are each split.
+    /// Returns the folders that are each split, or the words of a list.
     pub fn split_folders(&self) -> Vec<(Split, &str)> {
         match &self.splits {
             Some(splits) => splits.iter().map(|(split, folder)| (*split, folder.as_str())).collect(),
@@ -108,7 +139,7 @@ impl SourceSpec {
         }
     }
 
-    /// Returns the folders of a class, below the folder of a split.
+    /// Returns the folders of a class, below the folder of a split, or its words in a list.
     pub fn folders_of<'s>(&'s self, class: &'s ClassId) -> Vec<&'s str> {
         match self.folders.get(class) {
             Some(folders) => folders.iter().map(String::as_str).collect(),

@@ -200,7 +200,7 @@ fn no_such(source: &Source, (table, file): (&str, &str), id: &str) -> String {
 /// Proposes names that are always lawful, if the recipe's format has them.
 fn hash(recipe: &Recipe) -> &'static str {
     match (recipe.source.names, recipe.source.ids, recipe.source.kind) {
-        (Names::Keep, Ids::Text, SourceKind::ImageFolder) => {
+        (Names::Keep, Ids::Text, SourceKind::ImageFolder | SourceKind::List) => {
             ", or set [source] names = \"hash\" in the recipe"
         }
         _ => "",

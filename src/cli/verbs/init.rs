@@ -23,7 +23,8 @@ const SHOWN: usize = 8;
 /// Arguments of `isn init`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct InitArgs {
-    /// The folder of pictures: one folder a class, below train/, val/ and test/ or without splits
+    /// The folder of pictures: one folder a class, below train/, val/ and test/ or without splits; or a CSV
+    /// file that has their labels
     dir: PathBuf,
     /// The folder to write [default: ./NAME-recipe]
     #[arg(long, value_name = "DIR")]
@@ -67,8 +68,12 @@ fn print(output: &Output, report: &InitReport, source: &Path) {
         count(report.images as usize, "image"),
         report.classes.len()
     );
+    if let Some(list) = &report.list {
+        writeln!(text, "  list     {list}");
+    }
     for (split, folders) in &report.splits {
-        writeln!(text, "  {:<8} {}", split.as_str(), folders.join(", "));
+        let file = report.annotated.get(split).map(|file| format!(" (classes from {file})"));
+        writeln!(text, "  {:<8} {}{}", split.as_str(), folders.join(", "), file.unwrap_or_default());
     }
     for class in report.classes.iter().take(SHOWN) {
         let images = class.images.iter().map(|(split, n)| format!("{n} {split}")).collect::<Vec<_>>();

@@ -110,6 +110,25 @@ fn recipe_ledger_and_groups_that_are_too_long() {
 }
 
 #[test]
+fn lists_of_a_source_that_are_too_long() {
+    let sandbox = sandbox();
+    sandbox.isn(&BUILD).ok();
+    let text =
+        String::from_utf8(sandbox.read("grads-1.0.toml")).unwrap().replace("isn-recipe/1", "isn-recipe/2");
+    for source in ["\"list\"\nlist = \"labels.csv\"", "\"imagefolder\"\nannotated = { val = \"labels.csv\" }"]
+    {
+        sandbox.write("grads-1.0.toml", text.replace("\"imagefolder\"", source).as_bytes());
+        sandbox.image_folder("raw/val", &CLASSES, 1);
+        sandbox.write("raw/labels.csv", b"path,label\n");
+        let why = format!("raw/labels.csv is longer than {GIB} bytes: it has {LONG}");
+        if lengthen(&sandbox, "raw/labels.csv") {
+            bounded(&sandbox, &[&BUILD[..5], &["other"]].concat()).fails(1, &why);
+            bounded(&sandbox, &["source", "check", "raw", "--recipe", "grads-1.0.toml"]).fails(8, &why);
+        }
+    }
+}
+
+#[test]
 fn lists_and_numbers_that_are_too_long() {
     let (sandbox, pin) = Sandbox::published();
     let pull = ["pull", &pin, "--registry", "reg", "--to", "tree", "--images", "list"];

@@ -1,28 +1,45 @@
-//! `[source]` and `[[class]]`: the kind of source, its classes, and which folders have their images.
+//! `[source]` and `[[class]]`: the kind of source, its classes, and which folders or which words of a list
+//! have their images.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::str::FromStr;
 
-use super::table::{Field, Mistakes};
+use super::table::{Field, Mistakes, Table};
 use super::{Edition, Expect};
 use crate::class::{Class, ClassId, check_label};
 use crate::ilsvrc2012;
 use crate::source_kind::SourceKind;
-use crate::source_spec::{HERE, Ids, Names, SourceSpec, check_folder, nfc, segments};
+use crate::source_spec::{HERE, Ids, ListSpec, Names, SourceSpec, check_folder, nfc, segments};
 use crate::split::Split;
 
 pub(super) fn source(field: &Field<'_, '_>, edition: Option<Edition>) -> Option<SourceSpec> {
-    let table = field.table("[source]", &["kind", "splits", "names"])?;
-    table.refuse_unless_two(edition, &["splits", "names"]);
-    let kinds = SourceKind::ALL.map(|kind| (kind.as_str(), kind));
+    let table =
+        field.table("[source]", &["kind", "splits", "names", "list", "images", "columns", "annotated"])?;
+    table.refuse_unless_two(edition, &["splits", "names", "list", "images", "columns", "annotated"]);
+    let kinds = SourceKind::ALL.into_iter().filter(|kind| match kind {
+        SourceKind::Ilsvrc2012 | SourceKind::ImageFolder => true,
+        SourceKind::List => edition == Some(Edition::Two),
+    });
+    let kinds: Vec<_> = kinds.map(|kind| (kind.as_str(), kind)).collect();
     let kind = table.need("kind").and_then(|field| field.choice(&kinds));
-    if kind == Some(SourceKind::Ilsvrc2012) {
-        for field in ["splits", "names"].into_iter().filter_map(|key| table.get(key)) {
-            field.wrong("is not for ilsvrc2012, whose folders and names are known");
-        }
-    }
-    let splits = table.get("splits").map(|field| splits(&field));
+    let (others, why): (&[&str], _) = match kind {
+        Some(SourceKind::Ilsvrc2012) => (
+            &["splits", "names", "list", "images", "columns", "annotated"],
+            "is not for ilsvrc2012, whose folders and names are known",
+        ),
+        Some(SourceKind::ImageFolder) => (&["list", "images", "columns"], "is for kind = \"list\" alone"),
+        Some(SourceKind::List) => (&["annotated"], "is for kind = \"imagefolder\" alone"),
+        None => (&[], ""),
+    };
+    others.iter().filter_map(|key| table.get(key)).for_each(|field| field.wrong(why));
+    let list = match kind {
+        Some(SourceKind::List) => Some(list(&table)),
+        _ => None,
+    };
+    let list = list.map_or(Some(None), |read| read.map(Some));
+    let annotated = table.get("annotated").map_or(Some(Vec::new()), |field| annotated(&field));
+    let splits = table.get("splits").map(|field| splits(&field, kind));
     let splits = splits.map_or(Some(None), |read| read.map(Some));
     let names = match table.get("names") {
         Some(field) => field.choice(&[("keep", Names::Keep), ("hash", Names::Hash)]),
@@ -32,13 +49,58 @@ pub(super) fn source(field: &Field<'_, '_>, edition: Option<Edition>) -> Option<
         Edition::One => Ids::Ascii,
         Edition::Two => Ids::Text,
     };
-    Some(SourceSpec { kind: kind?, ids, names: names?, splits: splits?, folders: BTreeMap::new() })
+    let (kind, names, splits, list, annotated) = (kind?, names?, splits?, list?, annotated?);
+    Some(SourceSpec { kind, ids, names, splits, folders: BTreeMap::new(), list, annotated })
+}
+
+/// `list = "labels.csv"`, `images = "train"` and `columns = { path = "id", label = "breed" }`.
+fn list(source: &Table<'_, '_>) -> Option<ListSpec> {
+    let file = source.need("list").and_then(|field| file_in_source(&field));
+    let images = source.get("images").map_or(Some(HERE), |field| field.text(check_folder));
+    let columns = source.get("columns").map(|field| {
+        let table = field.table("[source] columns", &["path", "label", "split"])?;
+        let column = |key: &str| {
+            let name = table.get(key).map(|field| field.text(check_label).map(|name| nfc(name).into_owned()));
+            name.map_or(Some(None), |read| read.map(Some))
+        };
+        let (path, label, split) = (column("path"), column("label"), column("split"));
+        Some((path?, label?, split?))
+    });
+    let columns = columns.unwrap_or_else(|| Some(Default::default()));
+    let (file, images, (path, label, split)) = (file?.to_owned(), images?.to_owned(), columns?);
+    let (path, label) = (path.unwrap_or_else(|| "path".into()), label.unwrap_or_else(|| "label".into()));
+    Some(ListSpec { file, images, path, label, split })
+}
+
+/// `{ val = "val/val_annotations.txt" }`.
+fn annotated(field: &Field<'_, '_>) -> Option<Vec<(Split, String)>> {
+    let table = field.table("[source] annotated", &Split::ALL.map(Split::as_str))?;
+    let of = |split: Split| {
+        let file = file_in_source(&table.get(split.as_str())?);
+        Some(file.map(|file| (split, file.to_owned())))
+    };
+    let files = Split::ALL.into_iter().filter_map(of).collect::<Option<Vec<_>>>()?;
+    if files.is_empty() {
+        field.wrong("is empty: name the file of train, val or test");
+        return None;
+    }
+    Some(files)
+}
+
+/// The path of a file in the source.
+fn file_in_source<'a>(field: &Field<'a, '_>) -> Option<&'a str> {
+    let file = field.text(check_folder)?;
+    if file == HERE {
+        field.wrong("must be the path of a file in the source");
+        return None;
+    }
+    Some(file)
 }
 
 /// `{ train = ["Training"], val = ["valid", "validation"] }`.
-fn splits(field: &Field<'_, '_>) -> Option<Vec<(Split, String)>> {
+fn splits(field: &Field<'_, '_>, source: Option<SourceKind>) -> Option<Vec<(Split, String)>> {
     let table = field.table("[source] splits", &Split::ALL.map(Split::as_str))?;
-    let (mut splits, mut places) = (Vec::new(), Places::default());
+    let (mut splits, mut places) = (Vec::new(), Places::of(source));
     for split in Split::ALL {
         let Some(folders) = table.get(split.as_str()) else { continue };
         for folder in folders.elements()? {
@@ -81,7 +143,7 @@ pub(super) fn classes(
     let mut starts: HashMap<String, usize> = HashMap::new();
     let (mut all, mut expected, mut named) =
         (Vec::with_capacity(elements.len()), Expect::new(), BTreeMap::new());
-    let mut places = Places::default();
+    let mut places = Places::of(source);
     for value in elements {
         let whole = field.element(value);
         let Some(table) = whole.table("[[class]]", &["id", "label", "group", "folder", "expect"]) else {
@@ -97,7 +159,7 @@ pub(super) fn classes(
         let id = id_field.as_ref().and_then(|field| class_id(field, source, &mut starts));
         let label = table.need("label").and_then(|field| field.text(check_label));
         let group = table.get("group").and_then(|field| field.text(check_label));
-        let given = table.get("folder").and_then(folders);
+        let given = table.get("folder").and_then(|field| folders(field, source));
         let expect = table.get("expect").and_then(|field| expect(&field));
         let (Some(id), Some(label)) = (id, label) else { continue };
         match (&given, &id_field) {
@@ -117,8 +179,11 @@ pub(super) fn classes(
     Some(Classes { all, expect: expected, folders: named })
 }
 
-/// The folders of a class: one, or a list of them.
-fn folders<'a, 't>(field: Field<'a, 't>) -> Option<Vec<(&'a str, Field<'a, 't>)>> {
+/// The folders of a class, or its words in a list: one, or several of them.
+fn folders<'a, 't>(
+    field: Field<'a, 't>,
+    source: Option<SourceKind>,
+) -> Option<Vec<(&'a str, Field<'a, 't>)>> {
     let fields = match field.value.as_array() {
         None => vec![field],
         Some(list) if list.is_empty() => {
@@ -127,7 +192,11 @@ fn folders<'a, 't>(field: Field<'a, 't>) -> Option<Vec<(&'a str, Field<'a, 't>)>
         }
         Some(list) => list.iter().map(|value| field.element(value)).collect(),
     };
-    fields.into_iter().map(|field| Some((folder(&field)?, field))).collect()
+    let read = |field: &Field<'a, 't>| match source {
+        Some(SourceKind::List) => field.text(check_label),
+        _ => folder(field),
+    };
+    fields.into_iter().map(|field| Some((read(&field)?, field))).collect()
 }
 
 /// The folder of a class. The first name of a source id tells the split, if it is that of one.
@@ -177,22 +246,38 @@ fn class_id(
     Some(id)
 }
 
-/// Folders, with their fields, that must not be in one another: their images would be in both.
-#[derive(Default)]
-struct Places(Vec<(String, String, Range<usize>)>);
+/// Folders, with their fields, that must not be in one another: their images would be in both. Or words of a
+/// list, which must differ.
+struct Places {
+    is_list: bool,
+    all: Vec<(String, String, Range<usize>)>,
+}
 
 impl Places {
+    fn of(source: Option<SourceKind>) -> Self {
+        Places { is_list: source == Some(SourceKind::List), all: Vec::new() }
+    }
+
     fn add(&mut self, folder: &str, field: &Field<'_, '_>) {
-        self.0.push((nfc(folder).into_owned(), field.key.clone(), field.span.clone()));
+        self.all.push((nfc(folder).into_owned(), field.key.clone(), field.span.clone()));
     }
 
     fn check(mut self, mistakes: &Mistakes<'_>) {
-        self.0.sort_by(|a, b| segments(&a.0).cmp(&segments(&b.0)));
-        for pair in self.0.windows(2) {
+        let is_list = self.is_list;
+        fn word(word: &str) -> Vec<&str> {
+            vec![word]
+        }
+        let parts = if is_list { word } else { segments };
+        self.all.sort_by(|a, b| parts(&a.0).cmp(&parts(&b.0)));
+        for pair in self.all.windows(2) {
             let ((outer, _, first), (inner, key, span)) = (&pair[0], &pair[1]);
-            if segments(inner).starts_with(&segments(outer)) {
+            if parts(inner).starts_with(&parts(outer)) {
                 let line = mistakes.line(first.start);
-                mistakes.at(span, format_args!("{key} '{inner}' is in '{outer}', the folder of line {line}"));
+                let why = match is_list {
+                    true => format!("{key} '{inner}' repeats the word of line {line}"),
+                    false => format!("{key} '{inner}' is in '{outer}', the folder of line {line}"),
+                };
+                mistakes.at(span, why);
             }
         }
     }

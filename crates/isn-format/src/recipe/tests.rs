@@ -4,7 +4,7 @@ use crate::digest::Digest;
 use crate::error::Error;
 use crate::key::PrivateKey;
 use crate::ledger::policy::{Policy, Rule, Several};
-use crate::source_spec::{Ids, Names};
+use crate::source_spec::{HERE, Ids, ListSpec, Names};
 use crate::split::Fraction;
 
 const GOOD: &str = r#"format = "isn-recipe/1"
@@ -494,4 +494,65 @@ fn no_text_makes_it_panic() {
             assert!(matches!(&error, Error::Mistakes { mistakes, .. } if !mistakes.is_empty()), "{error}");
         }
     }
+}
+
+#[test]
+fn a_list_and_annotated_splits() {
+    let folder = GOOD.replace("isn-recipe/1", "isn-recipe/2").replace("\"ilsvrc2012\"", "\"imagefolder\"");
+    let with = |source: &str| folder.replace("\"imagefolder\"", source);
+    let list = |more: &str| with(&format!("\"list\"\n{more}"));
+    let spec = parse(&list("list = \"meta/labels.csv\"")).unwrap().source;
+    let given = ListSpec {
+        file: "meta/labels.csv".into(),
+        images: HERE.into(),
+        path: "path".into(),
+        label: "label".into(),
+        split: None,
+    };
+    assert_eq!((spec.kind, spec.ids, spec.list), (SourceKind::List, Ids::Text, Some(given.clone())));
+    let more = "list = \"l.csv\"\nimages = \"a/b\"\ncolumns = { path = \"id\", split = \"set\" }\nnames = \"hash\"\n\
+                splits = { train = [\"learn\"], test = [\"final exam\"] }";
+    let spec = parse(&list(more)).unwrap().source;
+    let given = ListSpec {
+        file: "l.csv".into(),
+        images: "a/b".into(),
+        path: "id".into(),
+        split: Some("set".into()),
+        ..given
+    };
+    assert_eq!((spec.list, spec.names), (Some(given), Names::Hash));
+    // Words may be any, and those of one class in those of another.
+    let words = |word: &str| list("list = \"l.csv\"") + &format!("folder = {word}\nexpect = {{ val = 3 }}\n");
+    let recipe = parse(&words("[\"a/b\", \"a\", \"..\", \"Test/x\", \"/\"]")).unwrap();
+    assert_eq!(recipe.source.folders_of(&"n01614925".parse().unwrap()), ["a/b", "a", "..", "Test/x", "/"]);
+    assert_eq!(recipe.expected(&"n01614925".parse().unwrap(), Split::Val), Some(3));
+    for (text, why) in [
+        (list(""), "[source] list is missing"),
+        (list("list = \"../l.csv\""), "must be the path"),
+        (list("list = \".\""), "must be the path of a file in the source"),
+        (list("list = \"/l.csv\""), "must be the path"),
+        (list("list = 3"), "must be a text"),
+        (list("list = \"l.csv\"\nimages = \"..\""), "must be the path"),
+        (list("list = \"l.csv\"\ncolumns = { file = \"x\" }"), "unknown key '[source] columns file'"),
+        (list("list = \"l.csv\"\ncolumns = { path = \" x\" }"), "starts or ends with white space"),
+        (list("list = \"l.csv\"\ncolumns = \"x\""), "must be a table"),
+        (list("list = \"l.csv\"\nannotated = { val = \"x\" }"), "is for kind = \"imagefolder\" alone"),
+        (words("\"\""), "is empty"),
+        (words("\"n01616318\""), "'n01616318' repeats the word of line"),
+        (words("[\"a\", \"a\"]"), "'a' repeats the word of line"),
+        (with("\"imagefolder\"\nlist = \"l.csv\""), "is for kind = \"list\" alone"),
+        (with("\"imagefolder\"\nannotated = {}"), "is empty"),
+        (with("\"imagefolder\"\nannotated = { val = \"../x\" }"), "must be the path"),
+        (with("\"imagefolder\"\nannotated = { dev = \"x\" }"), "unknown key"),
+        (with("\"ilsvrc2012\"\nannotated = { val = \"x\" }"), "is not for ilsvrc2012"),
+        (
+            list("list = \"l.csv\"").replace("isn-recipe/2", "isn-recipe/1"),
+            "must be \"ilsvrc2012\" or \"imagefolder\"",
+        ),
+    ] {
+        let told = told(&text);
+        assert!(told.iter().any(|(_, told)| told.contains(why)), "{why}: {told:?}");
+    }
+    let spec = parse(&with("\"imagefolder\"\nannotated = { val = \"val/x.txt\" }")).unwrap().source;
+    assert_eq!(spec.annotated, [(Split::Val, "val/x.txt".to_owned())]);
 }

@@ -93,7 +93,7 @@ pub fn check(options: &CheckOptions<'_>, progress: &dyn Progress) -> Result<Sour
     let Survey { source, problems, differing_labels } = survey;
     let archives = match recipe.source.kind {
         SourceKind::Ilsvrc2012 => archives(options, progress)?,
-        SourceKind::ImageFolder => Vec::new(),
+        SourceKind::ImageFolder | SourceKind::List => Vec::new(),
     };
     let perhaps = perhaps_splits(options, &source.left_out);
     Ok(SourceReport {

@@ -54,7 +54,7 @@ pub fn verify_source(
     // The folders of ImageNet are known, and its recipe is not needed.
     let spec = match kind {
         SourceKind::Ilsvrc2012 => SourceSpec::new(kind),
-        SourceKind::ImageFolder => recipe_of(&runtime, &registry, &snapshot)?.1.source,
+        SourceKind::ImageFolder | SourceKind::List => recipe_of(&runtime, &registry, &snapshot)?.1.source,
     };
     let indexes = client.cache.as_ref().and_then(|cache| cache.indexes());
     let survey = Source::survey(&spec, source, snapshot.classes(), indexes.as_ref())?;

@@ -1,11 +1,13 @@
 //! Any tree with one folder for each class: `root/<split>/<class>/**` or, without splits, `root/<class>/**`,
-//! where every image is train. The recipe may say which folders these are.
+//! where every image is train. The recipe may say which folders these are, and which files have the classes
+//! of splits without folders of classes.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
 
-use super::{EXTENSIONS, Entry, Listing, SourceLayout, below, image_stem, join, stem_before};
+use super::annotated::Image;
+use super::{EXTENSIONS, Entry, Listing, SourceLayout, annotated, below, image_stem, join, stem_before};
 use isn_format::class::{Class, ClassId};
 use isn_format::source_spec::{Ids, SourceSpec, segments};
 use isn_format::split::Split;
@@ -24,8 +26,14 @@ pub(super) fn list(listing: &mut Listing<'_>, spec: &SourceSpec, classes: &[Clas
     for Class { id, .. } in classes {
         folders.extend(spec.folders_of(id).into_iter().map(|folder| (segments(folder), id)));
     }
-    let mut seen = HashSet::new();
+    let mut seen: HashSet<&ClassId> = HashSet::new();
+    listing.lists.extend(spec.annotated.iter().map(|(_, file)| file.clone()));
     match (splits.is_empty(), &spec.splits) {
+        (true, None) if !spec.annotated.is_empty() => {
+            let why =
+                format!("there is no folder {}, and the recipe has annotated splits", joined(&names, "or"));
+            return listing.problem(why);
+        }
         (true, None) => {
             let whole = Place { path: "", id: "", split: Split::Train };
             seen.extend(list_classes(listing, spec, &folders, &whole, &entries));
@@ -45,16 +53,27 @@ pub(super) fn list(listing: &mut Listing<'_>, spec: &SourceSpec, classes: &[Clas
                     listing.warnings.push(format!("no image is {split}: there is no folder {names}"));
                 }
             }
-            for (path, split) in &splits {
+            let is_annotated = |split| spec.annotated.iter().any(|(of, _)| *of == split);
+            for (path, split) in splits.iter().filter(|(_, split)| !is_annotated(*split)) {
                 let place = Place { path, id: split.as_str(), split: *split };
                 let entries = listing.entries(path);
                 seen.extend(list_classes(listing, spec, &folders, &place, &entries));
+            }
+            for (split, file) in &spec.annotated {
+                let mut images = Vec::new();
+                for (path, _) in splits.iter().filter(|(_, of)| of == split) {
+                    list_below(listing, spec, None, (path, split.as_str()), &mut Vec::new(), &mut images);
+                }
+                seen.extend(annotated::add(listing, spec, classes, (*split, file), images));
             }
         }
     }
     for Class { id, .. } in classes.iter().filter(|class| !seen.contains(&class.id)) {
         let folders = spec.folders_of(id).join("/, nor ");
-        listing.problem(format!("there is no folder {folders}/, neither below a split nor without one"));
+        let files: Vec<&str> = spec.annotated.iter().map(|(_, file)| file.as_str()).collect();
+        let nor =
+            if files.is_empty() { String::new() } else { format!(", and no row in {}", files.join(", ")) };
+        listing.problem(format!("there is no folder {folders}/, neither below a split nor without one{nor}"));
     }
 }
 
@@ -81,7 +100,13 @@ fn list_classes<'c>(
             "" => place.id.into(),
             inner => below(place.id, inner),
         };
-        list_below(listing, spec, (class, place.split), path, &id, &mut Vec::new());
+        let mut images = Vec::new();
+        list_below(listing, spec, Some(class), (path, &id), &mut Vec::new(), &mut images);
+        for Image { path, id } in images {
+            if let Some(found) = listing.find(path) {
+                listing.add_found(found, id, class, place.split);
+            }
+        }
     }
     found.into_iter().map(|(_, class)| class).collect()
 }
@@ -148,16 +173,16 @@ fn stem_of<'n>(spec: &SourceSpec, name: &'n str) -> Option<&'n str> {
     }
 }
 
-/// Lists the images of one class in `path` and all folders below it. `id` is what source ids have for `path`.
-/// `above` is the chain of folders that lead here, with links resolved, since a link back into it would never
-/// end.
+/// Lists the images in `path` and all folders below it, which are of one class or of none. `id` is what
+/// source ids have for `path`. `above` is the chain of folders that lead here, with links resolved, since a
+/// link back into it would never end.
 fn list_below(
     listing: &mut Listing<'_>,
     spec: &SourceSpec,
-    of: (&ClassId, Split),
-    path: &str,
-    id: &str,
+    class: Option<&ClassId>,
+    (path, id): (&str, &str),
     above: &mut Vec<PathBuf>,
+    images: &mut Vec<Image>,
 ) {
     match fs::canonicalize(join(listing.root, path)) {
         Ok(real) if above.contains(&real) => {
@@ -171,22 +196,18 @@ fn list_below(
     for entry in &entries {
         let inner = below(path, &entry.name);
         if entry.is_dir {
-            list_below(listing, spec, of, &inner, &below(id, &entry.name), above);
+            list_below(listing, spec, class, (&inner, &below(id, &entry.name)), above, images);
         } else if let Some(stem) = stem_of(spec, &entry.name) {
             let id = below(id, stem);
             let id = spec.spelled(&id).into_owned();
             match spec.check_id(&id) {
                 Err(why) => listing.problem(format!("{inner}: the name {why}: rename it")),
-                Ok(()) => {
-                    if let Some(found) = listing.find(inner) {
-                        listing.add_found(found, id, of.0, of.1);
-                    }
-                }
+                Ok(()) => images.push(Image { path: inner, id }),
             }
         } else {
             others.push(entry.name.as_str());
         }
     }
-    listing.left_out(path, Some(of.0), &others, "not a JPEG or PNG by name");
+    listing.left_out(path, class, &others, "not a JPEG or PNG by name");
     above.pop();
 }

@@ -1,5 +1,6 @@
 //! [`Listing`]: finds the images of a source, and says what it leaves out.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
 use std::io::Read;
 use std::path::Path;
@@ -15,11 +16,15 @@ use isn_format::class::ClassId;
 use isn_format::error::{Error, Mistake, chain, count};
 use isn_format::shard::MAX_IMAGE_LEN;
 use isn_format::source_kind::SourceKind;
+use isn_format::source_spec::nfc;
 use isn_format::split::Split;
 use isn_pixels::{START, told_format};
 
 /// Folders that start with a dot, and have no pictures of anybody's.
 const KNOWN_HIDDEN: [&str; 6] = [".cache", ".git", ".ipynb_checkpoints", ".svn", ".thumbnails", ".trash"];
+
+/// In how many folders names that are left out for one reason are told one by one.
+const TOLD: usize = 20;
 
 /// How many names are looked at in folders that are left out: counting may take no longer than a build.
 const COUNTED: usize = 100_000;
@@ -38,6 +43,10 @@ pub(super) struct Listing<'r> {
     pub(super) differing_labels: Vec<String>,
     pub(super) warnings: Vec<String>,
     pub(super) left_out: Vec<LeftOut>,
+    /// The files that are read for the classes of images: they are not left out.
+    pub(super) lists: Vec<String>,
+    /// In how many folders names were left out, by the reason.
+    reasons: BTreeMap<String, usize>,
     /// How many more names may be looked at in folders that are left out.
     uncounted: usize,
 }
@@ -99,6 +108,8 @@ impl<'r> Listing<'r> {
             differing_labels: Vec::new(),
             warnings: Vec::new(),
             left_out: Vec::new(),
+            lists: Vec::new(),
+            reasons: BTreeMap::new(),
             uncounted: COUNTED,
         }
     }
@@ -218,11 +229,16 @@ impl<'r> Listing<'r> {
     /// line.
     pub(super) fn left_out(&mut self, path: &str, class: Option<&ClassId>, names: &[&str], why: &str) {
         const SHOWN: usize = 3;
+        let is_left = |name: &&&str| {
+            let inner = below(path, name);
+            self.lists.iter().all(|list| nfc(list) != nfc(&inner))
+        };
+        let names: Vec<&str> = names.iter().filter(is_left).copied().collect();
         if names.is_empty() {
             return;
         }
         let mut named: Vec<String> = Vec::new();
-        for name in names {
+        for name in &names {
             let inner = below(path, name);
             let is_image = image_stem(name).is_some();
             let file = join(self.root, &inner);
@@ -239,6 +255,11 @@ impl<'r> Listing<'r> {
             let why = told.unwrap_or(why).into();
             self.left_out.push(LeftOut { path: inner, why, class: class.cloned(), images });
         }
+        let folders = self.reasons.entry(why.to_owned()).or_default();
+        *folders += 1;
+        if *folders > TOLD {
+            return;
+        }
         let more = if names.len() > SHOWN { ", …" } else { "" };
         let what = count(names.len(), "name");
         let names = named.join(", ");
@@ -246,6 +267,14 @@ impl<'r> Listing<'r> {
     }
 
     pub(super) fn finish(mut self, kind: SourceKind) -> Survey {
+        for (why, folders) in &self.reasons {
+            if let Some(more) = folders.checked_sub(TOLD).filter(|more| *more > 0) {
+                let folders = count(more, "more folder");
+                self.warnings.push(format!(
+                    "in {folders}, names are left out, {why}: `isn source check --json` lists all"
+                ));
+            }
+        }
         self.images.sort_unstable_by(|a, b| a.id.cmp(&b.id).then_with(|| a.path.cmp(&b.path)));
         let twins: Vec<String> = self
             .images
@@ -261,7 +290,9 @@ impl<'r> Listing<'r> {
         twins.into_iter().for_each(|why| self.problem(why));
         match kind {
             SourceKind::Ilsvrc2012 => self.images.sort_by_key(|image| image.split),
-            SourceKind::ImageFolder => self.images.sort_unstable_by(|a, b| a.path.cmp(&b.path)),
+            SourceKind::ImageFolder | SourceKind::List => {
+                self.images.sort_unstable_by(|a, b| a.path.cmp(&b.path))
+            }
         }
         let holders = Arc::new(Holders {
             tars: self.tars,

@@ -3,13 +3,16 @@
 //! A listing does not depend on the locale or on the order in which the file system lists names. It continues
 //! after a problem, so that all problems are reported at once.
 
+mod annotated;
 mod container;
 mod ilsvrc2012;
 mod image_folder;
+mod list;
 mod listing;
 pub(crate) mod look;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod rows;
 pub mod tar;
 pub(crate) mod whole;
 
@@ -40,6 +43,8 @@ use isn_format::tree::B3SUMS;
 pub enum SourceLayout {
     /// One folder for each class, as torchvision's ImageFolder reads it.
     ImageFolder,
+    /// A list of images.
+    List,
     /// ImageNet's unpacked archives.
     #[default]
     Folders,
@@ -63,6 +68,7 @@ impl fmt::Display for SourceLayout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SourceLayout::ImageFolder => f.write_str("a folder a class"),
+            SourceLayout::List => f.write_str("a list of images"),
             SourceLayout::Folders => f.write_str("unpacked folders"),
             SourceLayout::Archives { tars, has_folders } => {
                 let more = if *has_folders { " and an unpacked folder" } else { "" };
@@ -101,8 +107,8 @@ pub enum Position {
 /// One image of a source, not read yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceImage {
-    /// Its permanent name: the file stem in ILSVRC2012, else its path below the folder of its split, without
-    /// its extension and with the name of the split before it.
+    /// Its permanent name: the file stem in ILSVRC2012, else its path below the folder of its split or as a
+    /// list has it, without its extension and with the name of the split before it.
     pub id: String,
     /// Its class in the source.
     pub class: ClassId,
@@ -246,6 +252,7 @@ impl Source {
         match spec.kind {
             SourceKind::Ilsvrc2012 => ilsvrc2012::list(&mut listing, classes),
             SourceKind::ImageFolder => image_folder::list(&mut listing, spec, classes),
+            SourceKind::List => list::list(&mut listing, spec, classes),
         }
         Ok(listing.finish(spec.kind))
     }

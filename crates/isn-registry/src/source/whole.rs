@@ -53,7 +53,7 @@ pub(crate) fn findings(recipe: &Recipe, source: &Source) -> Vec<String> {
 pub(crate) fn counts(recipe: &Recipe, source: &Source) -> Vec<Count> {
     let splits: &[Split] = match recipe.source.kind {
         SourceKind::Ilsvrc2012 => &[Split::Train, Split::Val],
-        SourceKind::ImageFolder => &Split::ALL,
+        SourceKind::ImageFolder | SourceKind::List => &Split::ALL,
     };
     let there: HashSet<&str> = source.images.iter().map(|image| image.id.as_str()).collect();
     let mut all: HashMap<(&ClassId, Split), u64> = HashMap::new();

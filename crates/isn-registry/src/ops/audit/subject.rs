@@ -124,7 +124,7 @@ impl Subject {
             return Ok(self);
         };
         self.orientation = recipe.image.exif_orientation;
-        if recipe.source.ids != Ids::Text || recipe.source.kind != SourceKind::ImageFolder {
+        if recipe.source.ids != Ids::Text || recipe.source.kind == SourceKind::Ilsvrc2012 {
             return Ok(self);
         }
         let Survey { source, problems, .. } = Source::survey(&recipe.source, root, &recipe.classes, None)?;

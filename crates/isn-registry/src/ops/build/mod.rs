@@ -228,8 +228,8 @@ fn too_small(
     Ok(dropped)
 }
 
-/// Returns the BLAKE3 hash of everything that decides the output: the inputs, the list of source files and
-/// the pipeline.
+/// Returns the BLAKE3 hash of everything that decides the output: the inputs, the source files with what the
+/// source says of each, and the pipeline.
 fn job_digest(inputs: &Inputs, source: &Source) -> Digest {
     let mut hasher = blake3::Hasher::new();
     let mut add = |bytes: &[u8]| {
@@ -242,7 +242,10 @@ fn job_digest(inputs: &Inputs, source: &Source) -> Digest {
     add(inputs.ledger_bytes.as_deref().unwrap_or_default());
     add(inputs.groups_bytes.as_deref().unwrap_or_default());
     for image in &source.images {
-        add(image.path.as_bytes());
+        // A list may say another class of the same file.
+        [image.path.as_str(), &image.id, image.class.as_str(), image.split.as_str()]
+            .iter()
+            .for_each(|text| add(text.as_bytes()));
         add(&image.len.to_le_bytes());
         add(&image.modified_ns.to_le_bytes());
     }

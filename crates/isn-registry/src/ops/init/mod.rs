@@ -61,8 +61,14 @@ pub struct InitReport {
     pub out: PathBuf,
     /// The number of images.
     pub images: u64,
-    /// The folders of each split; empty if the source has no splits.
+    /// The folders of each split, or its words in a list; empty if the source has no splits.
     pub splits: BTreeMap<Split, Vec<String>>,
+    /// The list that has the images, if one has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
+    /// The files that say the classes of a split's images.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotated: BTreeMap<Split, String>,
     /// The classes, in the order of their ids.
     pub classes: Vec<ClassFound>,
     /// `keep` or `hash`.
@@ -86,7 +92,7 @@ pub struct ClassFound {
     pub id: ClassId,
     /// The proposed label.
     pub label: String,
-    /// The folder of its images, below that of a split.
+    /// The folder of its images, below that of a split, or its word in a list.
     pub folder: String,
     /// The number of its images in each split of the source.
     pub images: BTreeMap<Split, u64>,
@@ -136,7 +142,8 @@ pub fn init(options: &InitOptions<'_>, progress: &dyn Progress) -> Result<InitRe
     {
         return Err(Error::invalid("--licence", "is empty, or has a control character"));
     }
-    let Look { splits, classes: folders, notes: mut warnings } = look(options.source)?;
+    let look = look(options.source)?;
+    let Look { splits, is_part, classes: folders, list, annotated, notes: mut warnings } = look;
     let real = fs::canonicalize(options.source).map_err(Error::io("read", options.source))?;
     let folder = real.file_name().unwrap_or_default().to_string_lossy();
     let name = options.name.map_or_else(|| names::dataset(&folder), |name| Ok(name.clone()))?;
@@ -149,18 +156,20 @@ pub fn init(options: &InitOptions<'_>, progress: &dyn Progress) -> Result<InitRe
     let one_each = folders.into_iter().map(|folder| vec![folder]);
     let folders = classes.iter().map(|class| class.id.clone()).zip(one_each).collect();
     let spec = SourceSpec {
-        kind: SourceKind::ImageFolder,
+        kind: if list.is_some() { SourceKind::List } else { SourceKind::ImageFolder },
         ids: Ids::Text,
         names: Names::Keep,
-        splits: (!is_usual).then(|| splits.clone()),
+        splits: (!is_usual || is_part).then(|| splits.clone()),
         folders,
+        list,
+        annotated,
     };
     let source = Source::open(&spec, options.source, &classes)?;
     let classes = counted(classes, &spec, &source);
     let division = divide(&classes);
     let naming = name_images(&source, division.val.is_some());
     let sizes = measure(&source, progress)?;
-    warnings.extend(warn(&classes));
+    warnings.extend(warn(&classes, spec.kind));
     warnings.extend(unlisted(&source));
     let formula = source.images.iter().find(|image| is_formula(&image.id));
     warnings.extend(formula.map(|image| {
@@ -175,7 +184,7 @@ pub fn init(options: &InitOptions<'_>, progress: &dyn Progress) -> Result<InitRe
         name: &name,
         licence: options.licence,
         images: source.images.len(),
-        splits: spec.splits.as_deref(),
+        source: &spec,
         classes: &classes,
         naming: &naming,
         sizes: &sizes,
@@ -201,6 +210,8 @@ pub fn init(options: &InitOptions<'_>, progress: &dyn Progress) -> Result<InitRe
         out,
         images: source.images.len() as u64,
         splits: folders,
+        list: spec.list.map(|list| list.file),
+        annotated: spec.annotated.into_iter().collect(),
         classes,
         names: if naming.names == Names::Hash { "hash" } else { "keep" },
         size: sizes.size,
@@ -313,7 +324,7 @@ fn unlisted(source: &Source) -> Option<String> {
     (all > 0).then(|| format!("left out {}: {}", count(all as usize, "image"), named.join(", ")))
 }
 
-fn warn(found: &[ClassFound]) -> Vec<String> {
+fn warn(found: &[ClassFound], kind: SourceKind) -> Vec<String> {
     let mut warnings = Vec::new();
     let as_class = |one: &ClassFound| Class { id: one.id.clone(), label: one.label.clone(), group: None };
     if names::are_out_of_order(&found.iter().map(as_class).collect::<Vec<_>>()) {
@@ -326,15 +337,18 @@ fn warn(found: &[ClassFound]) -> Vec<String> {
     let mut folded: BTreeMap<String, &ClassFound> = BTreeMap::new();
     for class in found {
         if let Some(other) = folded.insert(class.folder.to_lowercase(), class) {
+            let what = if kind == SourceKind::List { "labels" } else { "folders" };
             warnings.push(format!(
-                "the folders {} and {} differ in upper and lower case only, and are two classes: if they are one, \
+                "the {what} {} and {} differ in upper and lower case only, and are two classes: if they are one, \
                  rename one of them",
                 other.folder, class.folder
             ));
         }
     }
+    // A label is not a path.
+    let folders = if kind == SourceKind::List { &[] } else { found };
     let mut by_name: BTreeMap<String, &ClassFound> = BTreeMap::new();
-    for class in found {
+    for class in folders {
         let last = class.folder.rsplit('/').next().unwrap_or_default().to_lowercase();
         let is_apart = |other: &&ClassFound| {
             other.folder.to_lowercase() != class.folder.to_lowercase()
@@ -349,7 +363,7 @@ fn warn(found: &[ClassFound]) -> Vec<String> {
         }
     }
     let mut beside: BTreeMap<String, &ClassFound> = BTreeMap::new();
-    for class in found {
+    for class in folders {
         let last = class.folder.rsplit('/').next().unwrap_or_default().to_lowercase();
         let shares = |other: &&ClassFound| {
             other.folder.to_lowercase() != class.folder.to_lowercase()

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{ClassFound, Division, LEDGER, Naming, Sizes};
 use isn_format::dataset_ref::Name;
 use isn_format::error::count;
-use isn_format::source_spec::Names;
+use isn_format::source_spec::{HERE, Names, SourceSpec};
 use isn_format::split::Split;
 use isn_format::text::{one_line, quoted, shell_word};
 
@@ -19,7 +19,7 @@ pub(super) struct Text<'a> {
     pub(super) name: &'a Name,
     pub(super) licence: Option<&'a str>,
     pub(super) images: usize,
-    pub(super) splits: Option<&'a [(Split, String)]>,
+    pub(super) source: &'a SourceSpec,
     pub(super) classes: &'a [ClassFound],
     pub(super) naming: &'a Naming,
     pub(super) sizes: &'a Sizes,
@@ -53,8 +53,22 @@ impl fmt::Display for Text<'_> {
         writeln!(f, "licence = {}", quoted(licence))?;
         writeln!(f, "authors = [\"the curators of {name}\"]   # who chose and labelled the images")?;
 
-        writeln!(f, "\n[source]\nkind = \"imagefolder\"")?;
-        if let Some(splits) = self.splits {
+        writeln!(f, "\n[source]\nkind = \"{}\"", self.source.kind.as_str())?;
+        if let Some(list) = &self.source.list {
+            writeln!(f, "list = {}", quoted(&list.file))?;
+            if list.images != HERE {
+                writeln!(f, "images = {}", quoted(&list.images))?;
+            }
+            let split = list.split.as_ref().map(|split| format!(", split = {}", quoted(split)));
+            let (path, label, split) = (quoted(&list.path), quoted(&list.label), split.unwrap_or_default());
+            writeln!(f, "columns = {{ path = {path}, label = {label}{split} }}")?;
+        }
+        if !self.source.annotated.is_empty() {
+            let of = |(split, file): &(Split, String)| format!("{split} = {}", quoted(file));
+            let files: Vec<String> = self.source.annotated.iter().map(of).collect();
+            writeln!(f, "annotated = {{ {} }}", files.join(", "))?;
+        }
+        if let Some(splits) = &self.source.splits {
             let of = |split: Split| {
                 let folders: Vec<String> =
                     splits.iter().filter(|(of, _)| *of == split).map(|(_, folder)| quoted(folder)).collect();

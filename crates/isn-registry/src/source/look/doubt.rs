@@ -162,11 +162,11 @@ pub(super) fn check(
 pub(super) fn unsorted(tree: &Folder, places: &[&Folder]) -> Option<String> {
     let images = count(tree.total(), "image");
     let all = || std::iter::once(tree).chain(places.iter().copied());
-    if let Some(list) = all().find_map(Folder::list) {
+    if let Some(list) = all().find_map(|folder| folder.lists().next()) {
         return Some(format!(
-            "is only partly clear: its {images} are in no folder of a class, and {list} may say their classes, \
-             which isn does not read. Sort the images into a folder for each class; or, if they are one class, move \
-             {list} away"
+            "is only partly clear: its {images} are in no folder of a class, and {list} may say their classes, but \
+             is no list whose rows name them. Sort the images into a folder for each class; or give the list a \
+             header such as path,label, and a row for each image; or, if they are one class, move {list} away"
         ));
     }
     let words = places.iter().find_map(|place| place.words())?;
@@ -203,7 +203,7 @@ pub(super) fn half(unsorted: &Folder, sorted: &[&Folder]) -> String {
         1 => "1 folder of a class".into(),
         n => format!("{n} folders of classes"),
     };
-    let list = unsorted.list().map_or_else(String::new, |list| format!(" (perhaps {list} says it)"));
+    let list = unsorted.lists().next().map_or_else(String::new, |list| format!(" (perhaps {list} says it)"));
     format!(
         "is only partly clear: {} has {classes}, but the {} of {}/ are in no such folder{list}. \
          Sort them into folders with the names of those, or move {}/ away. If this is ImageNet, `isn recipe export \

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::and;
+use super::lists::is_text;
 use super::names::{Named, is_plain, named, rest, word};
 use crate::source::{Listing, below, image_stem, join, shown, told};
 use isn_format::error::{Mistake, count};
@@ -20,8 +21,8 @@ pub(super) struct Folder {
     pub(super) path: String,
     /// How many files are images by their names.
     pub(super) images: usize,
-    /// The first of them.
-    first: String,
+    /// Their names.
+    files: Vec<String>,
     /// How many of them have a name that begins with this word.
     words: BTreeMap<String, usize>,
     pub(super) others: Vec<String>,
@@ -55,9 +56,7 @@ impl Folder {
                 if let Some(word) = word(stem).filter(|_| folder.words.len() < WORDS) {
                     *folder.words.entry(word).or_default() += 1;
                 }
-                if folder.images == 1 {
-                    folder.first = entry.name;
-                }
+                folder.files.push(entry.name);
             } else {
                 folder.others.push(inner);
             }
@@ -89,6 +88,18 @@ impl Folder {
     /// A folder in it that a build takes for a split by its name.
     pub(super) fn reserved(&self) -> Option<&str> {
         self.folders.keys().map(String::as_str).find(|name| name.parse::<Split>().is_ok())
+    }
+
+    /// The paths of the images in it and below it.
+    pub(super) fn paths(&self) -> Vec<String> {
+        let own = self.files.iter().map(|name| below(&self.path, name));
+        own.chain(self.folders.values().flat_map(Folder::paths)).collect()
+    }
+
+    /// The files in it and below it that have one of these extensions.
+    pub(super) fn texts(&self, ends: &[&str]) -> Vec<&str> {
+        let own = self.others.iter().map(String::as_str).filter(|path| is_text(path, ends));
+        own.chain(self.folders.values().flat_map(|folder| folder.texts(ends))).collect()
     }
 
     /// Whether its images are in no folder that could be a class.
@@ -124,10 +135,9 @@ impl Folder {
     pub(super) fn lists_of_splits(&self) -> Vec<&str> {
         let is_list = |path: &&str| {
             let name = path.rsplit('/').next().unwrap_or_default();
-            let (stem, end) = name.rsplit_once('.').unwrap_or_default();
-            let is_text =
-                ["csv", "json", "lst", "tsv", "txt"].iter().any(|known| end.eq_ignore_ascii_case(known));
-            is_text && named(stem).and_then(Named::whole).is_some_and(|split| split != Split::Train)
+            let (stem, _) = name.rsplit_once('.').unwrap_or_default();
+            is_text(path, &["csv", "json", "lst", "tsv", "txt"])
+                && named(stem).and_then(Named::whole).is_some_and(|split| split != Split::Train)
         };
         let here = self.others.iter().map(String::as_str).filter(is_list);
         here.chain(self.folders.values().flat_map(Folder::lists_of_splits)).collect()
@@ -169,7 +179,7 @@ impl Folder {
                     "{}: left out {} ({}{}) beside {}, which are taken for classes",
                     folder.path,
                     count(folder.images, "image"),
-                    folder.first,
+                    folder.files[0],
                     if folder.images == 1 { "" } else { ", …" },
                     and(&folder.perhaps_classes())
                 ));
@@ -242,12 +252,19 @@ impl Folder {
         }
     }
 
-    /// A file in it that may say the classes of images.
-    pub(super) fn list(&self) -> Option<&str> {
+    /// Whether the names of its images may say their classes, or a file other than those that say others.
+    pub(super) fn may_say_classes(&self, tree: &Folder, known: &[(Split, String)]) -> bool {
+        let lists = self.lists().chain(tree.lists()).chain(tree.lists_of_splits());
+        let is_new = |list: &str| known.iter().all(|(_, file)| file != list);
+        self.words().is_some() || lists.into_iter().any(is_new)
+    }
+
+    /// The files in it that may say the classes of images.
+    pub(super) fn lists(&self) -> impl Iterator<Item = &str> {
         let is_list = |name: &str| {
             [".csv", ".tsv", "annotations.txt", "labels.txt"].iter().any(|end| name.ends_with(end))
         };
-        self.others.iter().map(String::as_str).find(|other| is_list(&other.to_ascii_lowercase()))
+        self.others.iter().map(String::as_str).filter(move |other| is_list(&other.to_ascii_lowercase()))
     }
 
     /// The words with which the names of nearly all of its images begin, if they may be classes.

@@ -1,8 +1,11 @@
-//! [`look`]: guesses how a folder of pictures is laid out: which folders are splits, and which are classes.
+//! [`look`]: guesses how a folder of pictures is laid out: which folders are splits, and which are classes,
+//! or which file says so.
 
 mod doubt;
 mod folder;
+mod lists;
 mod names;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -11,20 +14,28 @@ use std::fs;
 use std::path::Path;
 
 use self::folder::Folder;
+use self::lists::Listed;
 pub(crate) use self::names::is_plain;
 use super::Listing;
 use isn_format::error::{Error, Result, count};
-use isn_format::source_spec::{HERE, check_folder};
+use isn_format::source_spec::{HERE, ListSpec, check_folder};
 use isn_format::split::Split;
 use isn_format::tree::B3SUMS;
 
 /// How a folder of pictures is laid out.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Look {
-    /// The folders that are splits; none if the source has no splits.
+    /// The folders that are splits; none if the source has no splits. Of a list with a column of splits, its
+    /// words for each.
     pub(crate) splits: Vec<(Split, String)>,
-    /// The folders of classes, below those of the splits; sorted. None is in another.
+    /// Whether a folder that has the name of a split is left out.
+    pub(crate) is_part: bool,
+    /// The folders of classes, below those of the splits; sorted. None is in another. Of a list, its labels.
     pub(crate) classes: Vec<String>,
+    /// The list that says the classes of all images.
+    pub(crate) list: Option<ListSpec>,
+    /// The files that say the classes of the images of a split.
+    pub(crate) annotated: Vec<(Split, String)>,
     /// What a person should know, one line each.
     pub(crate) notes: Vec<String>,
 }
@@ -58,26 +69,69 @@ pub(crate) fn look(root: &Path) -> Result<Look> {
         let hidden = hidden.unwrap_or_default();
         return Err(invalid(format!("has no JPEG or PNG at any depth{}{hidden}", tree.instead(root))));
     }
+    let listed = |listed: Listed| Look {
+        splits: listed.splits,
+        classes: listed.labels.into_iter().collect(),
+        list: Some(listed.spec),
+        notes: doubt::is_one_of_several(root).into_iter().chain(listed.notes).collect(),
+        ..Look::default()
+    };
+    match folders(root, &listing, &tree) {
+        // Folders that say the classes need no list, which may say something else.
+        Ok((mut look, None)) if look.classes.len() > 1 => {
+            let other = lists::find(&listing, &tree).ok().flatten();
+            if let Some(Listed { spec, mixed: Some(folder), .. }) = other {
+                look.notes.push(format!(
+                    "{} gives images of {folder} several labels, and is not read, since folders are taken for \
+                     classes: if it has the classes, change the recipe to kind = \"list\" (docs/recipe.md)",
+                    spec.file
+                ));
+            }
+            Ok(look)
+        }
+        Ok((mut look, unsorted)) => match (lists::find(&listing, &tree), unsorted) {
+            (Ok(Some(found)), unsorted) if unsorted.is_some() || found.labels.len() > 1 => Ok(listed(found)),
+            (Err(why), None) => {
+                look.notes.push(why);
+                Ok(look)
+            }
+            (Err(why), Some(_)) => Err(invalid(format!("is only partly clear: {why}"))),
+            (Ok(_), Some(why)) => Err(invalid(why)),
+            (Ok(_), None) => Ok(look),
+        },
+        Err(why) => match lists::find(&listing, &tree) {
+            Ok(Some(found)) => Ok(listed(found)),
+            _ => Err(invalid(why)),
+        },
+    }
+}
+
+/// Finds the folders of splits and classes. If all images are in no folder of a class, says what else may
+/// have their classes.
+///
+/// # Errors
+/// What was understood, and what a person has to do.
+fn folders(root: &Path, listing: &Listing<'_>, tree: &Folder) -> Result<(Look, Option<String>), String> {
     let mut notes = Vec::from_iter(doubt::is_one_of_several(root));
-    let splits = doubt::splits(&tree, &mut notes).map_err(invalid)?;
+    let mut splits = doubt::splits(tree, &mut notes)?;
     let places: Vec<&Folder> = match splits.is_empty() {
-        true => vec![&tree],
+        true => vec![tree],
         false => splits.iter().map(|(_, folder)| *folder).collect(),
     };
-    doubt::check(root, &tree, &places, &mut notes).map_err(invalid)?;
+    doubt::check(root, tree, &places, &mut notes)?;
     let mut classes = BTreeSet::new();
     let (unsorted, sorted): (Vec<&Folder>, Vec<&Folder>) =
         places.iter().partition(|place| place.is_unsorted());
+    let (mut annotated, mut is_part, mut perhaps) = (Vec::new(), false, None);
     match unsorted[..] {
         _ if sorted.is_empty() => {
-            doubt::unsorted(&tree, &unsorted).map_or(Ok(()), |why| Err(invalid(why)))?;
+            perhaps = doubt::unsorted(tree, &unsorted);
             notes.extend(unsorted.iter().flat_map(|place| place.with_images()).filter_map(Folder::merged));
             classes.insert(HERE.into());
         }
-        [place, ..] => return Err(invalid(doubt::half(place, &sorted))),
-        [] => {
+        _ => {
             for place in &sorted {
-                doubt::strays(place).map_or(Ok(()), |why| Err(invalid(why)))?;
+                doubt::strays(place).map_or(Ok(()), Err)?;
                 place.classes("", &mut classes, &mut notes);
                 if place.images > 0 {
                     let images = count(place.images, "image");
@@ -86,19 +140,38 @@ pub(crate) fn look(root: &Path) -> Result<Look> {
                 }
                 notes.extend(place.empty());
             }
+            let known: BTreeSet<String> = disjoint(classes.clone()).into_iter().collect();
+            for place in unsorted {
+                let split =
+                    splits.iter().find(|(_, folder)| folder.path == place.path).map(|(split, _)| *split);
+                let is_alone = splits.iter().filter(|(of, _)| Some(*of) == split).count() == 1;
+                match lists::annotations(listing, tree, place, &known)? {
+                    Some(file) if is_alone => annotated.extend(split.map(|split| (split, file))),
+                    None if split == Some(Split::Test)
+                        && is_alone
+                        && !place.may_say_classes(tree, &annotated) =>
+                    {
+                        let images = count(place.total(), "image");
+                        notes.push(format!("{}: left out {images}, whose classes nothing says", place.path));
+                        splits.retain(|(_, folder)| folder.path != place.path);
+                        is_part |= doubt::is_reserved(&place.path);
+                    }
+                    _ => return Err(doubt::half(place, &sorted)),
+                }
+            }
         }
     }
     let classes = disjoint(classes);
     for class in &classes {
         let first = class.split('/').next().unwrap_or_default();
         if doubt::is_reserved(first) {
-            return Err(invalid(format!(
+            return Err(format!(
                 "has the folder {class} at the place of a class, and {first} is the name of a split: rename it if \
                  it is a class; if it is a split, move the images that are beside it into train/ or val/"
-            )));
+            ));
         }
         if let Err(why) = check_folder(class) {
-            return Err(invalid(format!("the name of the folder {class} {why}: rename it")));
+            return Err(format!("the name of the folder {class} {why}: rename it"));
         }
     }
     if !splits.is_empty() {
@@ -129,7 +202,7 @@ pub(crate) fn look(root: &Path) -> Result<Look> {
         ));
     }
     let splits = splits.into_iter().map(|(split, folder)| (split, folder.path.clone())).collect();
-    Ok(Look { splits, classes, notes })
+    Ok((Look { splits, is_part, classes, list: None, annotated, notes }, perhaps))
 }
 
 /// `a, b and c`, or the first of many.

@@ -74,6 +74,13 @@ pub(super) enum Named {
 }
 
 impl Named {
+    /// The split, whatever else the name says.
+    pub(super) fn split(self) -> Split {
+        match self {
+            Named::Split(split) | Named::Either(split) | Named::Part(split) => split,
+        }
+    }
+
     /// The split, if the name says nothing else.
     pub(super) fn whole(self) -> Option<Split> {
         match self {

@@ -1,0 +1,359 @@
+//! Sources whose classes are in a file: a list of images, and splits that are annotated.
+
+use crate::folders::{draw, recipe};
+use crate::sandbox::{Ran, Sandbox, contents};
+
+/// A recipe `recipe.toml` of the list `labels.csv`, with more of `[source]` and of the whole.
+fn listed(sandbox: &Sandbox, source: &str, more: &str) {
+    recipe(sandbox, "recipe.toml", &format!("list = \"labels.csv\"\n{source}"), more);
+    let text = String::from_utf8(sandbox.read("recipe.toml")).unwrap();
+    sandbox.write("recipe.toml", text.replace("\"imagefolder\"", "\"list\"").as_bytes());
+}
+
+const CLASSES: &str = "[[class]]\nid = \"cat\"\nlabel = \"cat\"\n[[class]]\nid = \"dog\"\nlabel = \"dog\"\n\
+                       folder = [\"Hot Dog\", \"chien\"]\n";
+const BUILD: [&str; 7] = ["build", "recipe.toml", "--source", "raw", "--out", "out", "--json"];
+const CHECK: [&str; 5] = ["source", "check", "raw", "--recipe", "recipe.toml"];
+
+/// Builds anew.
+fn build(sandbox: &Sandbox) -> Ran {
+    let _ = std::fs::remove_dir_all(sandbox.path("out"));
+    sandbox.isn(&BUILD)
+}
+
+/// Draws images below `raw/`.
+fn drawn(paths: &[&str]) -> Sandbox {
+    let sandbox = Sandbox::new();
+    paths.iter().enumerate().for_each(|(at, path)| draw(&sandbox, &format!("raw/{path}"), (20 * at) as u8));
+    sandbox
+}
+
+/// The source ids of the build `out`, each with its path in the tree.
+fn ids(sandbox: &Sandbox) -> Vec<(String, String)> {
+    let json = sandbox.isn(&["images", "./out", "--json"]).ok().json();
+    let text = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap().to_owned();
+    let row = |row| (text(row, "source_id"), text(row, "path"));
+    let mut ids: Vec<_> = json["images"].as_array().unwrap().iter().map(row).collect();
+    ids.sort();
+    ids
+}
+
+#[track_caller]
+fn has_ids(sandbox: &Sandbox, expected: &[(&str, &str)]) {
+    let found = ids(sandbox);
+    let found: Vec<(&str, &str)> = found.iter().map(|(id, path)| (id.as_str(), path.as_str())).collect();
+    assert_eq!(found, expected);
+}
+
+/// As spreadsheets and people write lists: a byte order mark, the line ends of Windows, blanks, quotes, an
+/// empty line, `./`, backslashes, composed and decomposed characters, names without an extension.
+const LIST: &str = "\u{feff}name,fold,species,\"a note, or two\"\r\n./a/1.png,learn,cat,\r\n\r\n\
+                    a\\2.png,learn,\"Hot Dog\",\"x\r\ny\"\r\n a/3.png , held out , chien ,\r\n\
+                    cafe\u{301}/e\u{301}.png,held out,cat,\r\nb.v2,final,cat,\r\n";
+const SOURCE: &str = "columns = { path = \"name\", label = \"species\", split = \"fold\" }\nimages = \"pics\"\n\
+                      names = \"hash\"\n\
+                      splits = { train = [\"learn\"], val = [\"held out\"], test = [\"final\"] }";
+const PATHS: [&str; 5] = ["pics/a/1.png", "pics/a/2.png", "pics/a/3.png", "pics/café/é.png", "pics/b.v2.PNG"];
+
+#[test]
+fn a_list_gives_classes_and_splits() {
+    let sandbox = drawn(&PATHS);
+    listed(&sandbox, SOURCE, CLASSES);
+    sandbox.write("raw/labels.csv", LIST.as_bytes());
+    let built = build(&sandbox).ok();
+    assert!(!built.stderr.contains("left out"), "{}", built.stderr);
+    let found = ids(&sandbox);
+    let found: Vec<&str> = found.iter().map(|(id, _)| id.as_str()).collect();
+    assert_eq!(found, ["test/b.v2", "train/a/1", "train/a/2", "val/a/3", "val/café/é"]);
+    let origins = sandbox.isn(&["images", "./out", "--origin", "val"]).ok().stdout;
+    assert_eq!((origins.lines().count(), origins.contains("val/dog/3-")), (2, true), "{origins}");
+    assert!(sandbox.isn(&CHECK).ok().stdout.contains("ok: complete"));
+
+    // Every verb names the images alike.
+    sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();
+    sandbox.publish("out");
+    let from = ["--registry", "reg", "--source", "raw"];
+    sandbox.isn(&[&["verify-source", "grads@1.0"][..], &from].concat()).ok();
+    sandbox.isn(&[&["pull", "grads@1.0", "--to", "rebuilt"][..], &from].concat()).ok();
+    sandbox.isn(&["pull", "grads@1.0", "--registry", "reg", "--to", "pulled"]).ok();
+    let files = |tree: &str| {
+        let all = contents(&sandbox.path(tree)).into_iter();
+        all.filter(|(name, _)| !name.ends_with("ISN.json")).collect::<Vec<_>>()
+    };
+    assert_eq!(files("rebuilt"), files("pulled"));
+    let add = |id: &str| {
+        let rest = ["remove", "--reason", "broken", "--reviewer", "me"];
+        sandbox.isn(&[&["ledger", "add", "ledger.csv", id][..], &rest].concat()).ok();
+    };
+    add("val/a/3");
+    let text = String::from_utf8(sandbox.read("recipe.toml")).unwrap();
+    sandbox.write("recipe.toml", format!("{text}[corrections]\nfile = \"ledger.csv\"\n").as_bytes());
+    let ledger = ["ledger", "check", "recipe.toml", "--source", "raw"];
+    sandbox.isn(&ledger).ok();
+    assert_eq!(build(&sandbox).ok().json()["removed"], serde_json::json!(["val/a/3"]));
+    add("pics/a/3");
+    sandbox.isn(&ledger).fails(8, "an id is the path in the list without the extension, after the split");
+    sandbox.write("raw/pics/b.v2.PNG", &sandbox.read("raw/pics/a/1.png"));
+    let audit = ["audit", "duplicates", "raw", "--recipe", "recipe.toml", "--groups", "groups.csv"];
+    sandbox.isn(&audit);
+    let groups = String::from_utf8(sandbox.read("groups.csv")).unwrap();
+    assert!(groups.contains("test/b.v2,") && groups.contains("train/a/1,"), "{groups}");
+}
+
+#[test]
+fn the_first_folder_of_a_path_is_its_split_if_no_column_is() {
+    let sandbox = drawn(&["test/1.png", "train/1.png", "x/1.png", "x/test/2.png"]);
+    sandbox.write("raw/labels.csv", b"path,label\ntest/1,cat\ntrain/1,cat\nx/1,chien\nx/test/2,chien\n");
+    listed(&sandbox, "", CLASSES);
+    build(&sandbox).ok();
+    let test = ("test/1", "test/cat/1.png");
+    let others =
+        [("train/1", "train/cat/1.png"), ("x/1", "train/dog/1.png"), ("x/test/2", "train/dog/2.png")];
+    has_ids(&sandbox, &[&[test][..], &others].concat());
+    let origins = sandbox.isn(&["images", "./out", "--origin", "test"]).ok().stdout;
+    assert_eq!(origins, "test/cat/1.png\n");
+    // With folders of other names, what is in none of them is left out.
+    listed(&sandbox, "splits = { train = [\"train\", \"x/test\"], test = [\"test\"] }", CLASSES);
+    let ran = build(&sandbox).ok();
+    assert!(
+        ran.stderr.contains("labels.csv: left out 1 image: it is in no folder of a split (1)"),
+        "{}",
+        ran.stderr
+    );
+    has_ids(&sandbox, &[test, others[0], ("train/2", "train/dog/2.png")]);
+    // A column of splits that the recipe does not name is one by its name.
+    sandbox.write("raw/labels.csv", b"path,label,split\ntest/1,cat,val\nx/1,chien,train\n");
+    listed(&sandbox, "", CLASSES);
+    build(&sandbox).ok();
+    has_ids(&sandbox, &[("train/x/1", "train/dog/1.png"), ("val/test/1", "val/cat/1.png")]);
+}
+
+#[test]
+fn mistakes_of_a_list_name_its_line() {
+    let paths = ["a.png", "b.png", "c.png", "dir/d.png", "two.png", "two.jpg", "Up.PNG", ".hid.png"];
+    let sandbox = drawn(&paths);
+    sandbox.write("raw/e.webp", b"RIFF\0\0\0\0WEBPVP8 ");
+    sandbox.write("out.png", &sandbox.read("raw/a.png"));
+    listed(&sandbox, "", CLASSES);
+    let good = "path,label\na.png,cat\nb.png,chien\n";
+    for (more, why) in [
+        ("../out.png,cat\n", "line 4: the path \"../out.png\" has .. in it"),
+        ("dir/../../out.png,cat\n", "line 4: the path \"dir/../../out.png\" has .. in it"),
+        ("..\\out.png,cat\n", "has .. in it"),
+        ("/etc/x.png,cat\n", "line 4: the path \"/etc/x.png\" is an absolute path"),
+        ("C:\\x.png,cat\n", "is an absolute path"),
+        (",cat\n", "line 4: the path \"\" is the path of no image"),
+        ("\n\nnone.png,cat\n", "line 6: there is no file none.png"),
+        ("none/a.png,cat\n", "line 4: there is no folder none"),
+        ("DIR/d.png,cat\n", "line 4: there is no folder DIR, but dir"),
+        ("up.png,cat\n", "line 4: there is no file up.png, but Up.PNG"),
+        ("Up.png,cat\n", "line 4: there is no file Up.png, but Up.PNG"),
+        ("c.jpg,cat\n", "line 4: there is no file c.jpg, but c.png"),
+        ("dir,cat\n", "line 4: dir is a folder"),
+        ("e.webp,cat\n", "line 4: e.webp is not a JPEG or PNG by name: it is a WebP image"),
+        ("labels.csv,cat\n", "line 4: labels.csv is not a JPEG or PNG by name"),
+        (".hid.png,cat\n", "line 4: .hid.png has a name that starts with a dot"),
+        ("two,cat\n", "line 4: two may be two.jpg or two.png: rename one"),
+        ("two.png,cat\ntwo.jpg,cat\n", "two.jpg and two.png have one source id, two: rename one"),
+        ("b.png,cat\n", "line 4: gives b.png the label 'cat', and line 3 gives it the label 'chien'"),
+        // Also a label that no class has: the image is not only that of the class.
+        ("./a,horse\n", "line 4: gives a.png the label 'horse', and line 2 gives it the label 'cat'"),
+        ("c.png\n", "line 4: has 1 of 2 fields"),
+        ("c.png,cat,dog\n", "line 4: has 3 of 2 fields (a text with a comma goes in \"quotes\")"),
+        ("c.png,\"cat\n", "line 4: a quote is never closed"),
+        ("c.png,\"cat\n\nd.png,cat\n", "line 4: the label \"cat\\n\\nd.png,cat\" has a line break"),
+        (&format!("c.png,{}\n", "x".repeat(2000)), "xx…\" has 2000 bytes, and at most 1024 are read"),
+        (&format!("{},cat\n", "x".repeat(2000)), "xx…\" has 2000 bytes, and at most 1024 are read"),
+        ("c.png,\u{1b}[31m\n", "the label \"\\u{1b}[31m\" has a line break or another control character"),
+        ("\"c\npng\",cat\n", "has a line break or another control character"),
+    ] {
+        sandbox.write("raw/labels.csv", format!("{good}{more}").as_bytes());
+        let ran = build(&sandbox).fails(1, "source raw has");
+        assert!(ran.stderr.contains(why), "{why}:\n{}", ran.stderr);
+        sandbox.isn(&CHECK).fails(8, why);
+    }
+    for (text, why) in [
+        ("", "labels.csv is empty: its first line must name its columns"),
+        ("file;label\n", "labels.csv has no column path, but file;label: name its columns in the recipe"),
+        ("path,path,label\n", "labels.csv has several columns path"),
+        (
+            "path,label\na.png,cat\n",
+            "labels.csv has no row with the label 'Hot Dog', nor 'chien' (class dog)",
+        ),
+    ] {
+        sandbox.write("raw/labels.csv", text.as_bytes());
+        build(&sandbox).fails(1, why);
+    }
+    sandbox.write("raw/labels.csv", b"path,label\na.png,cat\nb.png,caf\xe9\n");
+    build(&sandbox).fails(1, "labels.csv: line 3 is not UTF-8: save it as UTF-8");
+    sandbox.write("raw/labels.csv", b"path,label,split\na.png,cat,train\na.png,cat,test\nb.png,chien,val\n");
+    let why = "gives a.png the label 'cat' and the split 'test', and line 2 gives it the label 'cat' and the";
+    build(&sandbox).fails(1, why);
+    std::fs::remove_file(sandbox.path("raw/labels.csv")).unwrap();
+    build(&sandbox).fails(1, "labels.csv");
+    // Of many, the first are told.
+    let many: String = (0..100).map(|n| format!("none{n}.png,cat\n")).collect();
+    sandbox.write("raw/labels.csv", format!("{good}{many}").as_bytes());
+    let ran = build(&sandbox).fails(1, "labels.csv: 80 more rows have mistakes like these");
+    assert!(!ran.stderr.contains("none20.png"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_is_left_out_of_a_list_is_told() {
+    let sandbox =
+        drawn(&["a.png", "b.png", "c.png", "d.png", "test/1.png", "test/2.png", "dir/x.png", "dir/y.png"]);
+    sandbox.write("raw/notes.txt", b"x");
+    let rows = "a.png,cat,train\nb.png,chien,train\nc.png,horse,train\nd.png,,train\ndir/x.png,cat,later\na.png,cat,train\n";
+    sandbox.write("raw/labels.csv", format!("path,label,split\n{rows}none.png,horse,train\n").as_bytes());
+    listed(&sandbox, "", CLASSES);
+    let ran = build(&sandbox).ok();
+    for line in [
+        "labels.csv line 7 repeats line 2 (a.png)",
+        "labels.csv: left out 2 images: it has no label (1); its label 'horse' is that of no class of the recipe (1)",
+        "labels.csv: passed over 1 row of other labels, without an image here",
+        "labels.csv: left out 1 image: its split 'later' is none of the recipe's (1)",
+        "the source folder: left out 1 name, no row of labels.csv names it: test (2 images)",
+        "dir: left out 1 name, no row of labels.csv names it: y.png (1 image)",
+        "the source folder: left out 1 name, not a JPEG or PNG by name: notes.txt",
+    ] {
+        assert!(ran.stderr.contains(line), "{line}:\n{}", ran.stderr);
+    }
+    let left = ran.json()["left_out"].clone();
+    let entry = |path: &str, why: &str, images: u64| serde_json::json!({ "path": path, "why": why, "images": images });
+    for entry in [
+        entry("labels.csv", "its label 'horse' is that of no class of the recipe", 1),
+        entry("labels.csv", "its split 'later' is none of the recipe's", 1),
+        entry("test", "no row of labels.csv names it", 2),
+    ] {
+        assert!(left.as_array().unwrap().contains(&entry), "{entry}: {left}");
+    }
+    has_ids(&sandbox, &[("train/a", "train/cat/a.png"), ("train/b", "train/dog/b.png")]);
+    // The list is a part of the source, and another one is another build.
+    sandbox.write("raw/labels.csv", b"path,label\na.png,cat\nb.png,chien\nc.png,cat\n");
+    assert_eq!(build(&sandbox).ok().json()["images"], 3);
+    sandbox.write("raw/labels.csv", b"path,label\na.png,cat\nb.png,chien\nc.png,chien\n");
+    sandbox.isn(&BUILD).fails(1, "is not the output of this recipe over this source");
+    assert_eq!(build(&sandbox).ok().json()["balance"]["train"], serde_json::json!({ "cat": 1, "dog": 2 }));
+    // What the whole source has.
+    let expect = CLASSES.replacen("label = \"cat\"\n", "label = \"cat\"\nexpect = { train = 2 }\n", 1);
+    listed(&sandbox, "", &expect);
+    build(&sandbox).fails(8, "train/cat: 1 images, and the whole source has 2");
+    sandbox.isn(&CHECK).fails(8, "");
+}
+
+#[cfg(unix)]
+#[test]
+fn links_and_spellings_in_a_list() {
+    use std::os::unix::fs::symlink;
+    let sandbox = drawn(&["cafe\u{301}.png", "b.png"]);
+    draw(&sandbox, "disk/pics/1.png", 200);
+    symlink("../disk/pics", sandbox.path("raw/pics")).unwrap();
+    symlink(".", sandbox.path("raw/loop")).unwrap();
+    sandbox.write("raw/labels.csv", "path,label\ncafé.png,cat\npics/1.png,chien\n".as_bytes());
+    listed(&sandbox, "names = \"hash\"", CLASSES);
+    // Links are followed, as in folders.
+    build(&sandbox).ok();
+    let found = ids(&sandbox);
+    assert_eq!([&*found[0].0, &*found[1].0], ["café", "pics/1"]);
+    // Of two spellings of one name nobody can tell which one is meant.
+    draw(&sandbox, "raw/café.png", 100);
+    build(&sandbox).fails(1, "line 2: café.png may be ");
+    for folder in ["e\u{301}", "é"] {
+        draw(&sandbox, &format!("raw/{folder}/1.png"), 100);
+    }
+    sandbox.write("raw/labels.csv", "path,label\né/1.png,cat\npics/1.png,chien\n".as_bytes());
+    build(&sandbox).fails(1, "have one name: rename one");
+}
+
+/// As TinyImageNet is laid out.
+fn tiny() -> Sandbox {
+    let classes = ["n01443537", "n01629819"];
+    let train = classes
+        .iter()
+        .flat_map(|class| (0..2).map(move |n| format!("train/{class}/images/{class}_{n}.JPEG")));
+    let others =
+        ["val", "test"].into_iter().flat_map(|of| (0..4).map(move |n| format!("{of}/images/{of}_{n}.JPEG")));
+    let paths: Vec<String> = train.chain(others).collect();
+    let sandbox = drawn(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+    for class in classes {
+        sandbox.write(
+            &format!("raw/train/{class}/{class}_boxes.txt"),
+            format!("{class}_0.JPEG\t0\t0\t62\t62\n").as_bytes(),
+        );
+    }
+    sandbox.write("raw/val/val_annotations.txt", TINY.as_bytes());
+    let text = classes.map(|class| format!("[[class]]\nid = \"{class}\"\nlabel = \"{class}\"\n")).concat();
+    recipe(&sandbox, "recipe.toml", "annotated = { val = \"val/val_annotations.txt\" }", &text);
+    sandbox
+}
+
+const TINY: &str = "val_0.JPEG\tn01443537\t0\t32\t44\t62\nval_1.JPEG\tn01629819\t52\t55\t57\t59\n\
+                    val_2.JPEG\tn01629819\t4\t0\t60\t55\n";
+
+#[test]
+fn a_split_with_annotations() {
+    let sandbox = tiny();
+    let ran = build(&sandbox).ok();
+    let id = |n| format!("train/n01443537/images/n01443537_{n}");
+    let found = ids(&sandbox);
+    assert_eq!(found.len(), 7, "{found:?}");
+    assert_eq!(found[0], (id(0), "train/n01443537/n01443537_0.png".into()));
+    assert_eq!(found[4], ("val/images/val_0".into(), "val/n01443537/val_0.png".into()));
+    assert_eq!(found[5], ("val/images/val_1".into(), "val/n01629819/val_1.png".into()));
+    for line in [
+        "val/images: left out 1 name, no row of val/val_annotations.txt names it: val_3.JPEG (1 image)",
+        "test: left out 1 name, not the folder of a class of the recipe: images (4 images)",
+    ] {
+        assert!(ran.stderr.contains(line), "{line}:\n{}", ran.stderr);
+    }
+    assert!(!ran.stderr.contains("by name: val_annotations.txt"), "{}", ran.stderr);
+    sandbox.isn(&CHECK).ok();
+    sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();
+    sandbox.publish("out");
+    let from = ["--registry", "reg", "--source", "raw"];
+    sandbox.isn(&[&["verify-source", "grads@1.0"][..], &from].concat()).ok();
+    sandbox.isn(&[&["pull", "grads@1.0", "--to", "rebuilt"][..], &from].concat()).ok();
+
+    for (text, why) in [
+        ("none.JPEG\tn01443537\n", "line 4: no image of the split is called none.JPEG"),
+        ("val_3.JPEG\n", "line 4: has one field"),
+        (
+            "../test/images/test_0.JPEG\tn01443537\n",
+            "line 4: the path \"../test/images/test_0.JPEG\" has .. in it",
+        ),
+        ("test/images/test_0.JPEG\tn01443537\n", "no image of the split is called test/images/test_0.JPEG"),
+        ("val_0.JPEG\tn01629819\n", "the class 'n01629819', and line 1 gives it the class 'n01443537'"),
+        ("val_0.JPEG\tn9\n", "the class 'n9', and line 1 gives it the class 'n01443537'"),
+        ("val_3.JPEG\t\"n01443537\n", "line 4: a quote is never closed"),
+    ] {
+        sandbox.write("raw/val/val_annotations.txt", format!("{TINY}{text}").as_bytes());
+        let ran = build(&sandbox).fails(1, "source raw has");
+        assert!(
+            ran.stderr.contains("val/val_annotations.txt") && ran.stderr.contains(why),
+            "{why}:\n{}",
+            ran.stderr
+        );
+    }
+    for (text, why) in [
+        ("val_3.JPEG\tn9\t1\n", "left out 1 image: its label 'n9' is that of no class of the recipe (1)"),
+        ("images/val_2.JPEG\tn01629819\n", "line 4 repeats line 3 (val/images/val_2.JPEG)"),
+        ("val/images/val_3.JPEG\tn01629819\t\n", ""),
+        ("val_3\tn01629819\n", ""),
+    ] {
+        sandbox.write("raw/val/val_annotations.txt", format!("{TINY}{text}").as_bytes());
+        let ran = build(&sandbox).ok();
+        assert!(ran.stderr.contains(why), "{why}:\n{}", ran.stderr);
+    }
+    // Commas will do, too, and a line that names columns is left out.
+    sandbox
+        .write("raw/val/val_annotations.txt", format!("image,class\n{}", TINY.replace('\t', ",")).as_bytes());
+    let ran = build(&sandbox).ok();
+    assert!(ran.stderr.contains("passed over 1 row of other labels"), "{}", ran.stderr);
+    // A name that two images have.
+    draw(&sandbox, "raw/val/more/val_0.JPEG", 90);
+    build(&sandbox).fails(1, "val_0.JPEG may be val/images/val_0.JPEG or val/more/val_0.JPEG");
+    std::fs::remove_file(sandbox.path("raw/val/val_annotations.txt")).unwrap();
+    build(&sandbox).fails(1, "val_annotations.txt");
+    std::fs::rename(sandbox.path("raw/val"), sandbox.path("val")).unwrap();
+    build(&sandbox).fails(1, "val_annotations.txt");
+}
