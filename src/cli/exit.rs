@@ -271,8 +271,8 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
             };
         }
         Error::Withdrawn { .. } => format!(
-            "`isn list{}` shows the other versions. If another registry still has this one, it can be pulled \
-             by its pin (NAME@VERSION#b3:…)",
+            "`isn list{}` shows the other versions: use one of them, and delete your copies of this one if the \
+             reason asks for that",
             advice.same_registry()
         ),
         Error::NoRoom { .. } => {
@@ -522,6 +522,10 @@ fn network(kind: NetworkKind) -> &'static str {
         NetworkKind::NotTls => {
             "the server does not speak TLS: if it is yours, try http:// instead of https://"
         }
+        NetworkKind::Status(500..) => {
+            "the server failed: run the same command again later, which resumes, or tell its operator. Another \
+             copy of the registry may answer (--registry)"
+        }
         NetworkKind::Refused | NetworkKind::Timeout | NetworkKind::Status(_) | NetworkKind::Broken => {
             "check the address and the connection (`isn doctor` helps), then run the same command again: it \
              resumes"
@@ -543,7 +547,10 @@ fn exists(there: There, what: &str) -> String {
         There::MountPoint => "unmount it, or choose another path",
         There::Protected => "change the permissions, or choose another path",
         There::KeyFile => "`isn key list` lists your keys: give the new one another name",
-        There::LogKey => "ask the registry's operator for its log key before you trust another",
+        There::LogKey => {
+            "you trust that log for this registry. If its operator confirms the new one, `isn trust remove \
+             REGISTRY OLDKEY` comes first"
+        }
         There::Release => RAISE,
         There::Said => "it is there already: there is nothing to do",
         There::Running => "wait for the other run to end, or choose another path",
@@ -584,8 +591,8 @@ fn rebuilt(differences: &[Difference]) -> String {
                 .into()
         }
         Some(Blame::Recipe) | None => {
-            "nothing was written. The source files are right: look for images in the source that ImageNet \
-             does not have (`isn source check`)"
+            "nothing was written. The source has files that the version's source had not: `isn source check DIR \
+             --recipe RECIPE` counts them for each class; move them away"
                 .into()
         }
         Some(Blame::Decoder | Blame::Encoder) => {

@@ -314,3 +314,24 @@ fn pictures_are_turned_as_the_build_by_the_recipe_turns_them() {
     let report = audit(&sandbox, &["duplicates", "raw", "--recipe", "apply.toml"]);
     assert_eq!(report["near"], json!([["ant/a.png", "ant/c.jpg"]]));
 }
+
+#[test]
+fn an_output_replaces_nothing_but_its_like() {
+    let sandbox = copies();
+    let picture = sandbox.read("data/train/ant/p0.png");
+    sandbox.write("ledger.csv", b"kind,source_id,says,labels,reason,source,reviewer,date,evidence\n");
+    for (option, file) in [
+        ("--html", "data/train/ant/p0.png"),
+        ("--groups", "data/train/ant/p0.png"),
+        ("--html", "ledger.csv"),
+        ("--groups", "ledger.csv"),
+    ] {
+        let args = ["audit", "duplicates", "data", option, file];
+        sandbox.isn(&args).fails(1, "so it is not replaced: name another file");
+    }
+    assert_eq!(sandbox.read("data/train/ant/p0.png"), picture);
+    for _ in 0..2 {
+        let args = ["audit", "duplicates", "data", "--html", "sheet.html", "--groups", "groups.csv"];
+        sandbox.isn(&args).fails(8, "");
+    }
+}

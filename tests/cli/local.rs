@@ -140,7 +140,7 @@ fn a_build_that_is_pulled_is_released_by_nobody_until_it_is() {
     assert_eq!((&json["released"], &json["manifest"]), (&false.into(), &serde_json::Value::Null));
     assert!(json["reused_images"].as_u64() > Some(0));
     for (args, why) in [
-        (&["--lock"][..], "is not released, and isn.lock has released versions"),
+        (&["--lock"][..], "is a build, and isn.lock has released versions"),
         (&["--split", "val"], "a part can be pulled once it is published"),
         (&["--source", "raw"], "needs no --source"),
         (&["--to", "out"], "is not a tree of grads"),

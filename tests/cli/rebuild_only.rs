@@ -66,6 +66,15 @@ fn it_is_whole_as_it_is_and_everybody_says_so() {
 #[test]
 fn published_again_with_images_it_has_them_and_never_the_other_way_round() {
     let (sandbox, pin) = published();
+    // Nobody else adds images that were left out, and whoever does is told.
+    sandbox.isn(&["key", "new", "other", "--no-passphrase"]).ok();
+    let publish = ["publish", "out", "--registry", "reg", "--key", "other"];
+    sandbox.isn(&publish).fails(4, "only a key of its owners can add them");
+    pull(&sandbox, &[]).fails(7, "has no images of grads@1.0");
+    let publish = ["publish", "out", "--registry", "reg", "--key", "me"];
+    let ran = sandbox.isn(&publish).ok();
+    assert!(ran.stderr.contains("check that they may be passed on"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("which are added"), "{}", ran.stdout);
     assert_eq!(sandbox.publish("out"), pin);
     pull(&sandbox, &[]).ok();
     sandbox.isn(&["publish", "out", "--registry", "reg", "--key", "me", "--rebuild-only"]).ok();
@@ -137,7 +146,7 @@ fn images_that_the_release_did_not_have_are_the_recipes_to_blame() {
     let differences = report["differences"].as_array().unwrap();
     assert!(differences.len() >= 8 && differences.iter().all(|d| d["cause"] == "recipe"), "{differences:?}");
     assert!(differences.iter().any(|d| d["why"] == "is not in the release"), "{differences:?}");
-    assert!(report["help"].as_str().unwrap().contains("images in the source that"), "{report}");
+    assert!(report["help"].as_str().unwrap().contains("files that the version's source had not"), "{report}");
     assert!(!sandbox.path("grads-1.0").exists());
     assert_eq!(sandbox.leftovers(), ["."; 0]);
 }

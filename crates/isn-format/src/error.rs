@@ -201,7 +201,7 @@ pub enum Error {
         breach: Breach,
     },
     /// A server does not accept what was sent. Exit code 4.
-    #[error("{server} refuses it: {why}")]
+    #[error("{server} refuses what was sent: {why}")]
     Denied {
         /// Its URL.
         server: String,

@@ -10,6 +10,9 @@ use crate::class::{ClassId, csv_field};
 use crate::digest::Digest;
 use crate::error::{Error, Result, about};
 
+/// The maximum length of a file of split assignments, in bytes: enough for ten million images.
+pub const MAX_LEN: u64 = 1 << 30;
+
 /// A part of a dataset, and the name of its folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -25,7 +25,11 @@ pub fn split(text: &str) -> Result<Option<(&'static str, &str)>, String> {
     {
         return Ok(Some((scheme, rest)));
     }
-    match near_url(text).or_else(|| misspelt(text)).or_else(|| elsewhere(text).map(String::from)) {
+    match near_url(text)
+        .or_else(|| misspelt(text))
+        .or_else(|| schemeless(text))
+        .or_else(|| elsewhere(text).map(String::from))
+    {
         Some(wrong) => Err(format!("{wrong} (for a path of that name, write ./ before it)")),
         None => Ok(None),
     }
@@ -68,6 +72,19 @@ fn misspelt(text: &str) -> Option<String> {
     let near = |known: &&str| known.len() > 2 && letters_apart(&scheme, known) == 1;
     let meant = SCHEMES.into_iter().find(near)?;
     Some(format!("is not a URL that isn reads: did you mean {meant}://{rest}?"))
+}
+
+/// What is wrong with a URL that has lost its scheme: a host with a port, or with `www.`.
+fn schemeless(text: &str) -> Option<String> {
+    let host = text.split('/').next()?;
+    let is_host = |host: &str| {
+        !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
+    };
+    let is_port = |port: &str| (2..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
+    let has_port = host.split_once(':').is_some_and(|(host, port)| is_host(host) && is_port(port));
+    let is_www = host.to_ascii_lowercase().starts_with("www.") && is_host(host);
+    let scheme = if is_www { "https" } else { "http" };
+    (has_port || is_www).then(|| format!("is not a URL: did you mean {scheme}://{text}?"))
 }
 
 /// What is wrong with a text that names a place that isn does not read.
@@ -139,6 +156,9 @@ mod tests {
             ("", "is empty"),
             (" ", "is empty"),
             ("https:/x.org", "did you mean https://x.org?"),
+            ("127.0.0.1:8080", "did you mean http://127.0.0.1:8080?"),
+            ("localhost:8080/reg", "did you mean http://localhost:8080/reg?"),
+            ("www.x.org/reg", "did you mean https://www.x.org/reg?"),
             ("https:x.org/reg", "did you mean https://x.org/reg?"),
             ("http//x", "did you mean http://x?"),
             ("http;//x", "did you mean http://x?"),

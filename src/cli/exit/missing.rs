@@ -57,7 +57,7 @@ pub(super) fn help(kind: Missing, what: &str, place: &str, advice: Advice<'_>) -
                 .into()
         }
         Missing::Recipe => {
-            "`isn list` shows what comes with isn; a file of your own is named by its path".into()
+            format!("`isn list{same_registry}` shows what it has; a file of your own is named by its path")
         }
         Missing::Version => match near::hash(what) {
             Some(hash) => format!("a dataset hash is written with b3: in front: {hash}"),

@@ -28,7 +28,8 @@ pub(in crate::cli) struct BuildArgs {
     /// The folder to write the build to [default: ./NAME-VERSION-build]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Build from a part of the source all the same. What comes of it has no version, and cannot be published
+    /// Build a part, to try a recipe: the source need not be whole, and the result has no version and cannot
+    /// be published
     #[arg(long)]
     partial: bool,
     #[command(flatten)]

@@ -105,10 +105,16 @@ fn print(output: &Output, report: &PublishReport, registry: &str, dry_run: bool)
         size(report.new_bytes)
     );
     match (dry_run, report.was_there) {
+        (true, true) if report.new_objects > 0 => {
+            writeln!(text, "{id} is in {registry} already: {new} would be added")
+        }
         (true, true) => {
             writeln!(text, "{id} is in {registry} already: nothing would change")
         }
         (true, false) => writeln!(text, "would publish {id} to {registry}: {new}"),
+        (false, true) if report.new_objects > 0 => {
+            writeln!(text, "{id} is in {registry} already: {new}, which are added")
+        }
         (false, true) => writeln!(text, "{id} is in {registry} already, unchanged"),
         (false, false) => match &report.fate {
             Some(Fate::Collecting(file, missing)) => {
@@ -127,6 +133,9 @@ fn print(output: &Output, report: &PublishReport, registry: &str, dry_run: bool)
             let belongs = if dry_run { "would belong" } else { "now belongs" };
             writeln!(text, "  name     {} {belongs} to this key", id.name);
         }
+    }
+    if report.adds_images {
+        output.warn(["its images are added, which were left out before: check that they may be passed on"]);
     }
     if report.rebuild_only {
         writeln!(text, "  rebuild-only: no images");

@@ -75,7 +75,7 @@ impl Verb for PullArgs {
                 sync::check_lockable(here, to, reference, self.allow_outside)
             }
             (VersionAt::Folder(folder), true) => {
-                let why = "is not released, and isn.lock has released versions: publish it first";
+                let why = "is a build, and isn.lock has released versions: publish it, and pull the version";
                 Err(Error::invalid(folder.display(), why))
             }
             (_, false) => Ok(()),

@@ -141,8 +141,8 @@ fn a_registry_that_is_not_there_is_told_with_what_names_it() {
         "registry init",
     );
     helps(
-        &list("127.0.0.1:9555/reg").fails(6, "there is no folder"),
-        "did you mean http://127.0.0.1:9555/reg?",
+        &list("127.0.0.1:9555/reg").fails(1, "is not a URL"),
+        "a registry is the path of a folder",
         "publish",
     );
     for verb in [&["list"][..], &["pull", "grads"], &["info", "grads@1.0"]] {

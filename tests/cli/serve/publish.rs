@@ -310,7 +310,7 @@ fn isn_publishes_to_a_server() {
     std::fs::set_permissions(sandbox.path("curator/keys/me"), restricted).unwrap();
     let before = contents(&sandbox.path("reg"));
     publish("out", "me", "", &[]).fails(1, "ISN_TOKENS");
-    publish("out", "me", "not-a-token-of-this-server", &[]).fails(1, "is not one that it knows");
+    publish("out", "me", "not-a-token-of-this-server", &[]).fails(1, "is not one that the server knows");
     publish("out", "me", "two words", &[]).fails(1, "characters other than ASCII");
     publish("out", "me", TOKEN, &["--statement", "file"]).fails(1, "--statement");
     let dry = publish("out", "me", TOKEN, &["--dry-run"]).ok().json();
@@ -373,7 +373,7 @@ fn a_token_that_is_too_short_is_refused_with_the_reason() {
         let mut command = sandbox.command(&["publish", "out", "--registry", &served.url, "--key", "me"]);
         ran(command.env("ISN_TOKENS", tokens_for(&served.url, token)))
     };
-    publish("secret").fails(1, "is not one that it knows: it has fewer than 16 characters");
+    publish("secret").fails(1, "is not one that the server knows: it has fewer than 16 characters");
     publish("secretsecretsecr").ok();
 }
 

@@ -135,7 +135,13 @@ fn read_json(what: &str, bytes: &[u8]) -> Result<(Format, Vec<Row>)> {
         our_guessed_label: usize,
         mturk: Votes,
     }
-    let entries: Vec<Entry> = serde_json::from_slice(bytes).map_err(|e| Error::invalid(what, e))?;
+    let entries: Vec<Entry> = serde_json::from_slice(bytes).map_err(|e| match e.is_data() {
+        true => Error::invalid(
+            what,
+            "is neither real.json nor imagenet_mturk.json: its entries are of another form",
+        ),
+        false => Error::invalid(what, e),
+    })?;
     let wrong = |at: usize, why: String| Error::invalid(what, about(format_args!("entry {at}"), why));
     let class = |at: usize, rank: usize| {
         ilsvrc2012::class_at(rank).ok_or_else(|| wrong(at, format!("{rank} is not one of the 1,000 classes")))

@@ -40,9 +40,13 @@ pub fn place(path: &Path) -> PathBuf {
 pub fn destination(path: &Path) -> Result<PathBuf> {
     check_is_path(path)?;
     let place = place(path);
-    match place.is_symlink() && place.is_dir() && is_empty(&place)? {
-        true => place.canonicalize().map_err(Error::io("look at", place)),
-        false => Ok(place),
+    if !(place.is_symlink() && place.is_dir() && is_empty(&place)?) {
+        return Ok(place);
+    }
+    // A relative path stays one, so that a lock file can have it.
+    match fs::read_link(&place).map(|target| parent(&place).join(target)) {
+        Ok(target) if !target.is_symlink() => Ok(self::place(&target)),
+        _ => place.canonicalize().map_err(Error::io("look at", place)),
     }
 }
 

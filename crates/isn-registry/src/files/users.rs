@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::fs::{self, File, FileType};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use super::place::{check_is_path, is_others_for_good};
@@ -56,6 +56,42 @@ pub fn check_output(path: &Path) -> Result<()> {
             }
             let (place, _) = find(path)?;
             check_writable(parent(&place))
+        }
+    }
+}
+
+/// A kind of file that an option writes, and replaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replaced {
+    /// An HTML page.
+    Page,
+    /// A table with this first line.
+    Table(&'static str),
+}
+
+/// As [`check_output`], and an existing file must be of the kind that is written: what lies there under a
+/// mistyped name, such as a picture or a ledger, is not replaced.
+///
+/// # Errors
+/// [`Error::Invalid`] if it is of another kind; [`Error::Io`] if it cannot be read; else as [`check_output`].
+pub fn check_replaced(path: &Path, kind: Replaced) -> Result<()> {
+    check_output(path)?;
+    let (begin, noun) = match kind {
+        Replaced::Page => ("<!doctype html", "HTML page"),
+        Replaced::Table(header) => (header, "table of this kind"),
+    };
+    match fs::metadata(path) {
+        Ok(about) if about.is_file() && about.len() > 0 => {}
+        _ => return Ok(()),
+    }
+    let mut first = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(begin.len() as u64).read_to_end(&mut first));
+    read.map_err(Error::io("read", path))?;
+    match first.eq_ignore_ascii_case(begin.as_bytes()) {
+        true => Ok(()),
+        false => {
+            let why = format!("already exists, and is no {noun}, so it is not replaced: name another file");
+            Err(Error::invalid(path.display(), why))
         }
     }
 }

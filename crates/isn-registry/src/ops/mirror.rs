@@ -24,8 +24,10 @@ use isn_format::dataset_ref::{DatasetRef, Name, Version, VersionId};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Result};
 use isn_format::log::{LogKey, Released, SignedCheckpoint, leaf_hash};
+use isn_format::manifest::Previous;
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
+use isn_format::split;
 use isn_format::statement::ReleaseStatement;
 
 /// What to copy.
@@ -72,6 +74,8 @@ pub struct MirrorReport {
 /// The objects of a version.
 struct Contents {
     snapshot: Snapshot,
+    /// The splits of the earlier version that it follows, without which it cannot be built again.
+    earlier: Option<ObjectRef>,
     /// `None` if it is published without images.
     packs: Option<Vec<(ObjectRef, Pack)>>,
 }
@@ -81,7 +85,8 @@ impl Contents {
     fn described(&self) -> Vec<(ObjectKind, ObjectRef)> {
         let head = &self.snapshot.head;
         let manifest = (ObjectKind::Manifest, head.manifest_ref);
-        std::iter::once(manifest).chain(head.manifest.objects.all()).collect()
+        let earlier = self.earlier.map(|splits| (ObjectKind::Splits, splits));
+        std::iter::once(manifest).chain(head.manifest.objects.all()).chain(earlier).collect()
     }
 
     /// Returns the packs and shards. A shard that is in several packs is listed once.
@@ -382,16 +387,22 @@ impl Mirror<'_> {
     }
 
     fn contents(&self, manifest: ObjectRef) -> Result<Contents> {
-        let (snapshot, packs) = runtime()?.block_on(async {
+        let (snapshot, earlier, packs) = runtime()?.block_on(async {
             let snapshot = self.source.describe(manifest, Vec::new()).await?;
+            let earlier = match &snapshot.head.manifest.previous {
+                Some(Previous { assignments }) => {
+                    self.source.find_object(ObjectKind::Splits, assignments, split::MAX_LEN).await?
+                }
+                None => None,
+            };
             let packs = match self.source.is_rebuild_only(&manifest.blake3).await? {
                 true => None,
                 false => Some(self.source.pack_digests(&manifest.blake3).await?),
             };
-            Ok::<_, Error>((snapshot, packs))
+            Ok::<_, Error>((snapshot, earlier.map(|bytes| ObjectRef::of(&bytes)), packs))
         })?;
         let packs = packs.map(|packs| packs_of(&self.source, &snapshot, &packs)).transpose()?;
-        Ok(Contents { snapshot, packs })
+        Ok(Contents { snapshot, earlier, packs })
     }
 
     fn copy_object(&mut self, kind: ObjectKind, object: &ObjectRef) -> Result<()> {

@@ -5,7 +5,7 @@ use crate::client::{Client, near, unanswered};
 use crate::steps::submit::{Speaker, Submitted, submit};
 use crate::transport;
 use isn_format::dataset_ref::{Name, VersionId};
-use isn_format::error::{Error, Missing, Result, There, chain};
+use isn_format::error::{Error, Missing, Result, There, chain, count};
 use isn_format::key::PublicKey;
 use isn_format::log::{Dataset, History, Owners};
 use isn_format::statement::{Advice, Owner, Revocation, Statement};
@@ -56,8 +56,9 @@ pub fn change(speaker: &Speaker<'_>, name: &Name, change: &Change) -> Result<Vec
         }
         if !(1..=keys.len()).contains(&threshold) {
             let why = format!(
-                "would need {threshold} signatures of {} keys: change the threshold first",
-                keys.len()
+                "would need {} of {}: the threshold is from 1 to the number of keys, and `isn owner threshold` changes it",
+                count(threshold, "signature"),
+                count(keys.len(), "key")
             );
             return Err(Error::invalid(format!("the owners of {name}"), why));
         }
@@ -69,8 +70,8 @@ pub fn change(speaker: &Speaker<'_>, name: &Name, change: &Change) -> Result<Vec
 /// Replaces the key `old` by `new` in the owners of `names`, or of every name if `names` is empty.
 ///
 /// # Errors
-/// [`Error::Exists`] if `new` is an owner already; [`Error::NotFound`] if the log has no such name;
-/// [`Error::Invalid`] if no name has `old`; otherwise those of submitting a statement.
+/// [`Error::NotFound`] if the log has no such name; [`Error::Invalid`] if no name has `old`, or if `new` is an
+/// owner already; otherwise those of submitting a statement.
 pub fn rotate(
     speaker: &Speaker<'_>,
     names: &[Name],
@@ -80,8 +81,11 @@ pub fn rotate(
     submit(speaker, |history| {
         for (name, owners) in with_key(history, names, old)? {
             if owners.keys.contains(new) || owners.recovery.contains(new) {
-                let what = format!("key {} of {name}", new.fingerprint());
-                return Err(Error::exists(There::Said, what, ": it cannot replace another"));
+                let why = format!(
+                    "is an owner of {name} already, so it cannot take the place of another key: `isn owner remove {name}` \
+                     or `isn revoke` ends that one"
+                );
+                return Err(Error::invalid(format!("key {}", new.fingerprint()), why));
             }
         }
         let replaced = |keys: &[PublicKey]| -> Vec<PublicKey> {

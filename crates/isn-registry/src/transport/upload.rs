@@ -191,7 +191,7 @@ fn refused(url: &str, status: StatusCode, words: &[u8]) -> Error {
     let why = if words.is_empty() { format!("the server answered {status}") } else { words };
     match status {
         StatusCode::UNAUTHORIZED => {
-            Error::Token { server: url.into(), why: "is not one that it knows".into() }
+            Error::Token { server: url.into(), why: "is not one that the server knows".into() }
         }
         StatusCode::FORBIDDEN => Error::Denied { server: url.into(), why },
         StatusCode::CONFLICT => Error::invalid(url, why),

@@ -11,6 +11,8 @@ use super::target::{self, TargetArgs, check_outputs, write_sheet};
 use crate::cli::exit::{self, ExitCode};
 use crate::cli::run::{Run, Verb};
 use isn_format::error::Result;
+use isn_format::groups::HEADER;
+use isn_registry::files::Replaced;
 use isn_registry::ops::audit;
 use isn_registry::ops::audit::looks::look;
 
@@ -32,7 +34,7 @@ pub(in crate::cli) struct AllArgs {
 
 impl Verb for AllArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
-        check_outputs([&self.near.groups, &self.html])?;
+        check_outputs([(&self.near.groups, Replaced::Table(HEADER)), (&self.html, Replaced::Page)])?;
         let subject = self.target.open(run)?;
         let looks = look(&subject, run.jobs, &run.progress)?;
         let copies =

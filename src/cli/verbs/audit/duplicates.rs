@@ -10,9 +10,10 @@ use crate::cli::console::Page;
 use crate::cli::exit::{self, ExitCode};
 use crate::cli::run::{Run, Verb};
 use isn_format::error::{Result, count};
+use isn_format::groups::HEADER;
 use isn_registry::audit::duplicates::MAX_DISTANCE;
 use isn_registry::audit::similar::SIMILAR;
-use isn_registry::files;
+use isn_registry::files::{self, Replaced};
 use isn_registry::ops::audit::Subject;
 use isn_registry::ops::audit::duplicates::{DuplicatesReport, Group, NearOptions, duplicates};
 
@@ -60,7 +61,7 @@ impl NearArgs {
 
 impl Verb for DuplicatesArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
-        check_outputs([&self.near.groups, &self.html])?;
+        check_outputs([(&self.near.groups, Replaced::Table(HEADER)), (&self.html, Replaced::Page)])?;
         let subject = self.target.open(run)?;
         let report = duplicates(&subject, self.near.options(), run.jobs, &run.progress)?;
         self.near.write_groups(&report)?;

@@ -11,6 +11,7 @@ use crate::cli::exit::{self, ExitCode};
 use crate::cli::run::{Run, Verb};
 use isn_format::error::{Result, count};
 use isn_registry::audit::health::{Limits, Remark};
+use isn_registry::files::Replaced;
 use isn_registry::ops::audit::Subject;
 use isn_registry::ops::audit::images::{ImagesReport, images};
 
@@ -51,7 +52,7 @@ impl LimitArgs {
 
 impl Verb for ImagesArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
-        check_outputs([&self.html])?;
+        check_outputs([(&self.html, Replaced::Page)])?;
         let subject = self.target.open(run)?;
         let report = images(&subject, &self.limits.limits(), run.jobs, &run.progress)?;
         write_sheet(self.html.as_deref(), &subject, None, Some(&report))?;

@@ -16,11 +16,11 @@ use isn_format::error::{Error, Result, count};
 use isn_format::ledger::date::timestamp;
 use isn_registry::audit::labels::{Filter, Rank, Suspect};
 use isn_registry::audit::learn::Learner;
-use isn_registry::files;
+use isn_registry::files::{self, Replaced};
 use isn_registry::ledger_file;
 use isn_registry::ops::audit::features::ModelOptions;
 use isn_registry::ops::audit::labels::{
-    Evidence, LabelsOptions, LabelsReport, add_to_sheet, audit, claims, table,
+    Evidence, LabelsOptions, LabelsReport, SCORES, add_to_sheet, audit, claims, table,
 };
 use isn_registry::sheet::Sheet;
 
@@ -208,7 +208,8 @@ impl LabelsArgs {
 
 impl Verb for LabelsArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
-        check_outputs([&self.html, &self.scores, &self.claims])?;
+        check_outputs([(&self.html, Replaced::Page), (&self.scores, Replaced::Table(SCORES))])?;
+        self.claims.as_deref().map_or(Ok(()), files::check_output)?;
         let evidence = self.evidence()?;
         let recipe = self.recipe.read(run)?;
         let options = LabelsOptions {

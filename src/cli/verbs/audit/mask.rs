@@ -13,7 +13,7 @@ use crate::cli::output::Output;
 use crate::cli::run::{Run, Verb};
 use isn_format::error::{Error, Result, count};
 use isn_format::ledger::date::timestamp;
-use isn_registry::files;
+use isn_registry::files::{self, Replaced};
 use isn_registry::ledger_file;
 use isn_registry::ops::audit::mask::{Mask, MaskReport, find};
 use isn_registry::sheet::Sheet;
@@ -48,7 +48,8 @@ pub(in crate::cli) struct MaskArgs {
 
 impl Verb for MaskArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
-        check_outputs([&self.html, &self.claims])?;
+        check_outputs([(&self.html, Replaced::Page)])?;
+        self.claims.as_deref().map_or(Ok(()), files::check_output)?;
         let kept = self.kept.as_deref().map(Mask::Kept);
         let Some(mask) = kept.or(self.issues.as_deref().map(Mask::Issues)) else {
             return Err(Error::Internal("no mask".into()));

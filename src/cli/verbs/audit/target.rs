@@ -11,7 +11,7 @@ use crate::cli::output::Output;
 use crate::cli::run::Run;
 use isn_format::error::Result;
 use isn_format::recipe::Recipe;
-use isn_registry::files;
+use isn_registry::files::{self, Replaced};
 use isn_registry::ops::audit::duplicates::DuplicatesReport;
 use isn_registry::ops::audit::images::ImagesReport;
 use isn_registry::ops::audit::{Subject, sheet};
@@ -59,9 +59,13 @@ pub(super) fn parse_share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "expected a number from 0 to 1".into())
 }
 
-/// Fails if an output cannot be written, before the audit, which may take long.
-pub(super) fn check_outputs<'f>(outputs: impl IntoIterator<Item = &'f Option<PathBuf>>) -> Result<()> {
-    outputs.into_iter().flatten().try_for_each(|file| files::check_output(file))
+/// Fails if an output cannot be written, or would replace a file of another kind, before the audit, which may
+/// take long.
+pub(super) fn check_outputs<'f>(
+    outputs: impl IntoIterator<Item = (&'f Option<PathBuf>, Replaced)>,
+) -> Result<()> {
+    let given = outputs.into_iter().filter_map(|(file, kind)| Some((file.as_ref()?, kind)));
+    given.into_iter().try_for_each(|(file, kind)| files::check_replaced(file, kind))
 }
 
 /// Writes a contact sheet, if a file is given.

@@ -17,7 +17,7 @@ use crate::cli::render::path_json;
 use crate::cli::run::{Run, Verb};
 use change::{described, line};
 use isn_format::error::{Error, Result, count};
-use isn_registry::files;
+use isn_registry::files::{self, Replaced};
 use isn_registry::ops::diff::{Change, DiffReport, Kind, diff};
 
 /// The number of changes of each kind in the text.
@@ -48,7 +48,7 @@ pub(in crate::cli) struct DiffArgs {
 
 impl Verb for DiffArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
-        self.html.as_deref().map_or(Ok(()), files::check_output)?;
+        self.html.as_deref().map_or(Ok(()), |file| files::check_replaced(file, Replaced::Page))?;
         let pictures = self.html.as_ref().map_or(0, |_| self.pictures);
         let client = run.client(&self.registry)?;
         let report = diff(&client, &self.old, &self.new, pictures, run.jobs, &run.progress);

@@ -17,7 +17,7 @@ use crate::files;
 use crate::progress::Progress;
 use crate::sheet::{Figure, Sheet};
 use isn_format::class::{ClassId, MAX_CLASSES, csv_field, parse_classes};
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Result, count};
 use isn_format::ledger::{Claim, Row, Says};
 use isn_format::recipe::Recipe;
 use isn_format::text::is_formula;
@@ -172,10 +172,17 @@ pub fn audit(client: &Client, options: &LabelsOptions<'_>, progress: &dyn Progre
                         ),
                         _ => (subject.what.clone(), features::of_pixels(subject, options.jobs, progress)?),
                     };
-                    if given.len() == subject.images.len() {
-                        for (at, _) in undecodable.iter().rev() {
-                            given.remove(*at);
-                        }
+                    if let (Some((first, why)), Some(file)) = (undecodable.first(), options.labels) {
+                        let what = count(undecodable.len(), "image");
+                        let why = format!(
+                            "has a label for each image, and {what} cannot be decoded, the first is {}: {why}. \
+                             Leave both out",
+                            subject.images[*first].path
+                        );
+                        return Err(Error::invalid(file.display(), why));
+                    }
+                    for (at, _) in undecodable.iter().rev() {
+                        given.remove(*at);
                     }
                     subject.leave_out(&undecodable);
                     (what, rows)
@@ -249,11 +256,14 @@ pub fn claims(report: &LabelsReport, date: &str) -> Result<Vec<Row>> {
     Ok(report.suspects.iter().map(claim).collect())
 }
 
+/// The first line of [`table`].
+pub const SCORES: &str = "row,image,given,suggested,score,flagged";
+
 /// Returns all labels as a table, the most suspect first: `row,image,given,suggested,score,flagged`. A path
 /// that a spreadsheet would run as a formula gets the prefix `./`, with which it is still the same path.
 pub fn table(report: &LabelsReport) -> String {
     let flagged: HashSet<usize> = report.suspects.iter().map(|suspect| suspect.row).collect();
-    let mut text = String::from("row,image,given,suggested,score,flagged\n");
+    let mut text = format!("{SCORES}\n");
     for Suspect { row, given, suggested, score } in &report.scored {
         let image = report.images().get(*row).map_or("", |image| image.path.as_str());
         let image = if is_formula(image) { format!("./{image}") } else { image.into() };

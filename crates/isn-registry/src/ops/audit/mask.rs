@@ -1,8 +1,9 @@
 //! `isn audit mask`: the suspects of a study that published a mask, or the positions of images, in the order
 //! in which torchvision's ImageFolder reads a folder.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::labels::read_npy;
 use super::sheet::{SHOWN, Thumbnails};
@@ -86,6 +87,7 @@ pub fn find(folder: &Path, mask: Mask<'_>) -> Result<MaskReport> {
         return Err(Error::invalid(what, "has two dimensions: expected one value for each image"));
     };
     let subject = Subject::folder_or_tree(folder)?;
+    check_counted(folder, &subject)?;
     let mut warnings = subject.warnings.clone();
     let (order, positions): (_, Vec<usize>) = match (mask, elements) {
         (_, Elements::Booleans(values)) => {
@@ -125,6 +127,43 @@ pub fn find(folder: &Path, mask: Mask<'_>) -> Result<MaskReport> {
     let name = mask.path().file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let suspects = positions.into_iter().map(|position| (position, order[position])).collect();
     Ok(MaskReport { name, rows: order.len(), suspects, subject, warnings })
+}
+
+/// Refuses a folder where ImageFolder counts more files than are images here, so that positions would differ.
+fn check_counted(folder: &Path, subject: &Subject) -> Result<()> {
+    /// torchvision's `IMG_EXTENSIONS`.
+    const COUNTED: [&str; 9] = ["jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp"];
+    fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let has_ending = || {
+                let ending = path.extension().unwrap_or_default();
+                COUNTED.iter().any(|counted| ending.eq_ignore_ascii_case(counted))
+            };
+            if path.is_dir() && depth < 64 {
+                walk(&path, depth + 1, found)?;
+            } else if has_ending() {
+                found.push(path);
+            }
+        }
+        Ok(())
+    }
+    let mut found = Vec::new();
+    walk(folder, 0, &mut found).map_err(Error::io("list", folder))?;
+    let known: HashSet<PathBuf> = subject.images.iter().map(|image| folder.join(&image.path)).collect();
+    found.retain(|path| !known.contains(path));
+    match found.iter().min() {
+        None => Ok(()),
+        Some(first) => {
+            let why = format!(
+                "has {} that ImageFolder counts, and isn does not; the first is {}: move them away, or positions \
+                 are those of other images",
+                count(found.len(), "file"),
+                first.display()
+            );
+            Err(Error::invalid(folder.display(), why))
+        }
+    }
 }
 
 /// Returns positions if each is that of an image, and none occurs twice, as labels would.

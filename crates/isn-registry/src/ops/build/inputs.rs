@@ -18,10 +18,7 @@ use isn_format::ledger::policy::Settled;
 use isn_format::ledger::{self, Ledger};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::recipe::{Earlier, Recipe};
-use isn_format::split::Assignments;
-
-/// The maximum length of a file of split assignments, in bytes: enough for ten million images.
-const MAX_ASSIGNMENTS: u64 = 1 << 30;
+use isn_format::split::{self, Assignments};
 
 /// A recipe and the files that it names, with the exact bytes that become objects of the version.
 pub struct Inputs {
@@ -39,6 +36,8 @@ pub struct Inputs {
     pub(super) groups: Groups,
     /// The assignments of an earlier version, and their hash.
     pub(super) previous: Option<(Digest, Assignments)>,
+    /// What the user should know of the earlier version, for example that it is yanked.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Inputs {
@@ -56,11 +55,13 @@ impl Inputs {
         let groups = recipe.split.groups.as_deref();
         let groups = groups.map(|groups| file.beside(groups, groups::MAX_LEN)).transpose()?;
         let earlier = recipe.split.previous;
-        let previous = earlier.map(|earlier| find_assignments(client, &recipe.name, earlier)).transpose()?;
+        let mut warnings = Vec::new();
+        let find = |earlier| find_assignments(client, &recipe.name, earlier, &mut warnings);
+        let previous = earlier.map(find).transpose()?;
         let exported = file.is_of_registry().then(|| recipe.name.clone());
         let named = exported.as_ref().map_or_else(|| file.what().into(), Name::to_string);
         let inputs = Self::new(file.text, file.recipe, (ledger_path, ledger), groups, previous)?;
-        Ok(Inputs { named, exported, ..inputs })
+        Ok(Inputs { named, exported, warnings, ..inputs })
     }
 
     /// Reads the inputs from the objects of a version, to build it again.
@@ -121,6 +122,7 @@ impl Inputs {
             groups_bytes,
             groups,
             previous,
+            warnings: Vec::new(),
         })
     }
 
@@ -147,13 +149,19 @@ type Named = (String, Vec<u8>);
 
 /// Returns the assignments of an earlier version of the dataset `name`, with their hash: those of a release,
 /// or from the first registry that has them.
-fn find_assignments(client: &Client, name: &Name, earlier: Earlier) -> Result<(Digest, Assignments)> {
+fn find_assignments(
+    client: &Client,
+    name: &Name,
+    earlier: Earlier,
+    warnings: &mut Vec<String>,
+) -> Result<(Digest, Assignments)> {
     let runtime = transport::runtime()?;
     let digest = match earlier {
         Earlier::Assignments(digest) => digest,
         Earlier::Version(version) => {
             let id = VersionId { name: name.clone(), version };
             let (registry, head) = runtime.block_on(client.head(&DatasetRef::Version(id, None)))?;
+            warnings.extend(head.warnings);
             return assignments_of(&runtime, &registry, head.manifest.objects.assignments.blake3);
         }
     };
@@ -176,6 +184,6 @@ fn no_assignments(digest: &Digest, place: String) -> Error {
 }
 
 fn assignments_in(runtime: &Runtime, registry: &Registry, digest: &Digest) -> Result<Option<Assignments>> {
-    let found = runtime.block_on(registry.find_object(ObjectKind::Splits, digest, MAX_ASSIGNMENTS))?;
+    let found = runtime.block_on(registry.find_object(ObjectKind::Splits, digest, split::MAX_LEN))?;
     found.map(|bytes| Assignments::parse(&registry.locate(ObjectKind::Splits, digest), &bytes)).transpose()
 }

@@ -59,7 +59,7 @@ pub struct BuildOptions<'a> {
     /// The index of the version that the build must become. A source that cannot give it is refused as early
     /// as possible.
     pub expected: Option<&'a Index>,
-    /// Whether a source that is not whole is built all the same. What comes of it has no version.
+    /// Whether to make a part, which has no version: then the source need not be whole.
     pub partial: bool,
     /// Called as soon as the output has its name, before waiting for the disk.
     pub named: &'a dyn Fn(),
@@ -156,7 +156,7 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
         true => whole::findings(recipe, &source),
         false => Vec::new(),
     };
-    source.is_part = options.partial && !missing.is_empty();
+    source.is_part = options.partial;
     if !source.is_part && !missing.is_empty() {
         let (root, recipe) = (options.source.into(), inputs.named.clone());
         return Err(Error::Incomplete { root, recipe, findings: missing });
@@ -241,6 +241,8 @@ fn job_digest(inputs: &Inputs, source: &Source) -> Digest {
     add(&inputs.recipe_bytes);
     add(inputs.ledger_bytes.as_deref().unwrap_or_default());
     add(inputs.groups_bytes.as_deref().unwrap_or_default());
+    add(inputs.previous.as_ref().map_or(&[][..], |(assignments, _)| assignments.as_bytes()));
+    add(&[source.is_part.into()]);
     for image in &source.images {
         // A list may say another class of the same file.
         [image.path.as_str(), &image.id, image.class.as_str(), image.split.as_str()]
@@ -448,7 +450,14 @@ fn describe(
             .collect(),
         open: settled.open.iter().map(|open| open.source_id.clone()).collect(),
         left_out: source.left_out.clone(),
-        warnings: [source.warnings.as_slice(), &plan.warnings, &left_open(settled), &pooled].concat(),
+        warnings: [
+            source.warnings.as_slice(),
+            &inputs.warnings,
+            &plan.warnings,
+            &left_open(settled),
+            &pooled,
+        ]
+        .concat(),
         job,
     };
     let mut json = serde_json::to_vec_pretty(&report).map_err(|e| Error::Internal(e.to_string()))?;

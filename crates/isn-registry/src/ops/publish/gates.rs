@@ -16,6 +16,7 @@ use crate::steps::objects::recipe_of;
 use crate::transport;
 use isn_format::class::ClassId;
 use isn_format::corrections::Action;
+use isn_format::dataset_ref::VersionId;
 use isn_format::error::{At, Error, Result, count};
 use isn_format::groups::Groups;
 use isn_format::key::PublicKey;
@@ -24,8 +25,8 @@ use isn_format::ledger::policy::Settled;
 use isn_format::log::{Built, History};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::possession::{self, Possession};
-use isn_format::recipe::{Gates, Rebuilders, Recipe};
-use isn_format::split::{Assignments, Split};
+use isn_format::recipe::{Earlier, Gates, Rebuilders, Recipe};
+use isn_format::split::{self, Assignments, Split};
 use isn_format::text::shell_word;
 
 /// Checks the objects of a build, and looks for leakage among its images. Returns the recipe's gates: what
@@ -122,6 +123,55 @@ pub(super) fn rebuilt(
         each.join("; ")
     );
     Err(Error::Gates { what: id.to_string(), findings: vec![finding], is_unstated: true })
+}
+
+/// Checks that the registry has the earlier version whose splits the build took over, so that whoever has the
+/// source can build it again from there. `history` is what its log says.
+///
+/// # Errors
+/// [`Error::Invalid`] if it has none, or another one of that number; also fails if it cannot be read.
+pub(super) fn follows(
+    output: &BuildOutput,
+    runtime: &Runtime,
+    registry: &Registry,
+    history: Option<&History>,
+) -> Result<()> {
+    let Some(previous) = &output.manifest().previous else { return Ok(()) };
+    let (_, recipe) = recipe_of(runtime, &output.store, &output.snapshot)?;
+    let place = || shell_word(registry.name());
+    let refuse = |why: String| Err(Error::invalid(output.manifest().id(), why));
+    let Some(Earlier::Version(version)) = recipe.split.previous else {
+        let splits = runtime.block_on(registry.find_object(
+            ObjectKind::Splits,
+            &previous.assignments,
+            split::MAX_LEN,
+        ))?;
+        return match splits {
+            Some(_) => Ok(()),
+            None => refuse(format!(
+                "takes over the splits b3:{} of a version that registry {} does not have, so that nobody could \
+                 build it again from there: publish that version there first",
+                previous.assignments,
+                place()
+            )),
+        };
+    };
+    let earlier = VersionId { name: recipe.name, version };
+    let Some((release, _)) = history.and_then(|history| history.release(&earlier)) else {
+        return refuse(format!(
+            "follows {earlier}, which registry {} has not released: publish that there first",
+            place()
+        ));
+    };
+    let manifest = ObjectRef { blake3: release.manifest(), length: release.manifest_len() };
+    let head = runtime.block_on(registry.head(manifest, Vec::new()))?;
+    match head.manifest.objects.assignments.blake3 == previous.assignments {
+        true => Ok(()),
+        false => refuse(format!(
+            "follows another {earlier} than that of registry {0}, with other splits: build it with --registry {0}",
+            place()
+        )),
+    }
 }
 
 /// Checks the objects, and returns the recipe and the findings.

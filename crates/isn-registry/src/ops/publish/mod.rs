@@ -28,7 +28,7 @@ use crate::steps::submit::{Fate, collect, collected_in};
 use crate::transport::runtime;
 use crate::trust::Known;
 use isn_format::dataset_ref::DatasetRef;
-use isn_format::error::{Error, Overlap, Result};
+use isn_format::error::{Breach, Error, Overlap, Result};
 use isn_format::key::{PublicKey, Signer};
 use isn_format::log::{History, LogKey};
 use isn_format::object::ObjectKind;
@@ -64,6 +64,8 @@ pub struct PublishReport {
     pub was_there: bool,
     /// Whether the version was published without images.
     pub rebuild_only: bool,
+    /// Whether its images are added to what was published without them.
+    pub adds_images: bool,
     /// Whether the location became a registry.
     pub new_registry: bool,
     /// Whether the keys have claimed the name.
@@ -92,6 +94,7 @@ impl PublishReport {
             new_bytes: 0,
             was_there: false,
             rebuild_only: output.rebuild_only,
+            adds_images: false,
             new_registry: false,
             new_name: false,
             log_key: None,
@@ -131,6 +134,7 @@ pub fn publish(
     let gates = gates::check(&output, progress)?;
     let before = there.map_or(Ok(None), |log| log_before(store.as_ref(), &log))?;
     let registry = store.registry()?;
+    gates::follows(&output, &runtime()?, &registry, before.as_ref())?;
     gates::rebuilt(&output, &gates, &runtime()?, (&registry, before.as_ref()), progress)?;
     let output = output.rebuild_only(options.rebuild_only);
     let keys: Vec<PublicKey> = signers.iter().map(|signer| *signer.public_key()).collect();
@@ -139,6 +143,20 @@ pub fn publish(
         PublishReport { new_registry: !is_registry, log_key, ..PublishReport::new(&output, &keys) };
     let lack = Lack::of(before.as_ref(), &report.statement, &keys)?;
     report.was_there = matches!(lack, Lack::Nothing(_));
+    if report.was_there {
+        let has_no_images = runtime()?.block_on(registry.is_rebuild_only(output.manifest_digest()))?;
+        report.adds_images = has_no_images && !options.rebuild_only;
+        report.rebuild_only = has_no_images && options.rebuild_only;
+        let owners = before.as_ref().and_then(|history| history.dataset(&report.statement.id.name));
+        let is_owner = owners.is_some_and(|dataset| keys.iter().any(|key| dataset.owners.keys.contains(key)));
+        if report.adds_images && !is_owner {
+            return Err(Error::Refused {
+                what: format!("the release of {}", report.statement.id),
+                why: "is published there without images, and only a key of its owners can add them".into(),
+                breach: Breach::Stranger,
+            });
+        }
+    }
     if matches!(lack, Lack::Release { missing, .. } if missing > 0 || options.out.is_some()) {
         collected_in(&Statement::Release(report.statement.clone()), options.out)?;
     }

@@ -284,7 +284,12 @@ fn verify_path(
             }
             (_, Some(Origin::Unreleased(built))) => warnings.extend(report.dataset.map(|dataset| {
                 let (pin, version) = (unreleased_pin(&built.name, &dataset), built.recipe.version);
+                let is_part = built.part;
                 match built.dataset == dataset.prefixed() {
+                    true if is_part => format!(
+                        "{pin}: built by the recipe of {version} from a part of its source, so that it is no \
+                         version"
+                    ),
                     true => format!("{pin}: built by the recipe of {version}, and not released"),
                     false => format!("{pin}: not released, and not what {ISN_JSON} names: {}", built.dataset),
                 }
