@@ -70,8 +70,8 @@ pub fn change(speaker: &Speaker<'_>, name: &Name, change: &Change) -> Result<Vec
 /// Replaces the key `old` by `new` in the owners of `names`, or of every name if `names` is empty.
 ///
 /// # Errors
-/// [`Error::NotFound`] if the log has no such name; [`Error::Invalid`] if no name has `old`, or if `new` is an
-/// owner already; otherwise those of submitting a statement.
+/// [`Error::NotFound`] if the log has no such name; [`Error::Invalid`] if no name has `old`, or if `new` is
+/// an owner already; otherwise those of submitting a statement.
 pub fn rotate(
     speaker: &Speaker<'_>,
     names: &[Name],
