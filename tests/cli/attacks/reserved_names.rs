@@ -21,7 +21,7 @@ fn a_dataset_called_names_is_none_and_keeps_nobody_from_publishing() {
         format!("isn/v1 release\nname names\nversion 1.0\ndataset b3:{hash}\nmanifest b3:{hash} 7\n");
     for text in [&claim, &release] {
         forger.write("statement", &signed(&forger, text));
-        forger.isn(&["append", "statement", "--registry", "reg"]).fails(3, "keeps its list of names there");
+        forger.isn(&["append", "statement", "--registry", "reg"]).fails(1, "keeps its list of names there");
         forger.append(&signed(&forger, text));
     }
     let shown = forger.reader(&["log", "verify", "--registry", "reg"]).fails(8, "NO EFFECT").stdout;

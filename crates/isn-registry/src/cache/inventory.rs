@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use cap_std::fs::Metadata;
 use rayon::prelude::*;
 
+use super::MAX_METADATA;
 use super::piece::hash;
 use super::{
     Cache, DOUBTED, HINTS, MAX_HINT, MAX_NOTE, OBJECTS, PACKS_OF, PIECES, Piece, QUARANTINE, SOURCES, TABLES,
@@ -15,7 +16,6 @@ use super::{
 };
 use crate::files::{self, Below};
 use crate::progress::{Progress, Unit};
-use crate::registry::MAX_METADATA;
 use crate::source::MAX_INDEX;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};

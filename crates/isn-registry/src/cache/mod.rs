@@ -32,6 +32,10 @@ use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
 use isn_format::object::ObjectKind;
 
+/// The maximum length of a metadata object, in bytes, whatever a manifest says: an index of some ten million
+/// images.
+pub(crate) const MAX_METADATA: u64 = 2 << 30;
+
 const OBJECTS: &str = "objects";
 const PIECES: &str = "pieces";
 const HINTS: &str = "hints";

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::MAX_METADATA;
 use super::{Cache, PIECES};
 use crate::files::{self, Below};
-use crate::registry::MAX_METADATA;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Result};
 

@@ -9,7 +9,7 @@ use crate::client::version_at::Local;
 use crate::files;
 use crate::progress::{Progress, Unit};
 use crate::registry::build;
-use crate::steps::submit::collected_in;
+use crate::steps::submit::{collected_in, read_statement};
 use crate::transport;
 use crate::tree_file::{list_of, origin_of, read_sums_hashed};
 use isn_format::class::MAX_CLASSES;
@@ -18,7 +18,7 @@ use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Result, There};
 use isn_format::key::{PublicKey, Signer};
 use isn_format::possession::Possession;
-use isn_format::statement::{MAX_LEN, Rebuilt, SignedStatement, Statement};
+use isn_format::statement::{Rebuilt, SignedStatement, Statement};
 use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, BuiltFrom, CLASSES, ISN_JSON, Origin};
 
 /// A version that is on this machine, whole.
@@ -149,7 +149,7 @@ pub fn confirm(statements: &[PathBuf], target: &Path, progress: &dyn Progress) -
 
 fn read(file: &Path) -> Result<(Rebuilt, PublicKey)> {
     let what = file.display().to_string();
-    let signed = SignedStatement::parse(&what, files::read_input(file, MAX_LEN as u64)?)?;
+    let signed = read_statement(file)?;
     let attested = signed.attested()?;
     match (attested.statement, &attested.signers[..]) {
         (Statement::Rebuilt(rebuilt), [signer]) => Ok((rebuilt, *signer)),

@@ -10,7 +10,7 @@ use crate::registry::log::WitnessPolicy;
 use crate::registry::publish::RegistryWriter;
 use crate::registry::store::Store;
 use crate::steps::attestations::Planned;
-use crate::steps::submit::{Fate, Submitted};
+use crate::steps::submit::{Fate, Submitted, no_statement, read_statement};
 use crate::transport::upload::Upload;
 use crate::transport::{Access, runtime};
 use crate::trust::{Known, RegistryId};
@@ -30,20 +30,20 @@ pub struct SignReport {
 /// Adds a signature to the statement in `file`, which may have none yet.
 ///
 /// # Errors
-/// [`Error::Integrity`] or [`Error::Trust`] if the file is not a statement or has a wrong signature;
-/// [`Error::Invalid`] if it is too long; [`Error::Key`] if the key cannot sign; [`Error::Io`] if the file
+/// [`Error::Invalid`] if the file is not a statement; [`Error::Trust`] if it has a wrong signature; [`Error::Key`] if the key cannot sign; [`Error::Io`] if the file
 /// cannot be read or written.
 pub fn sign(file: &Path, signer: &dyn Signer) -> Result<SignReport> {
     let what = file.display().to_string();
     let bytes = files::read_beside(file, MAX_LEN as u64)?;
     let has_signatures = bytes.windows(2).any(|pair| pair == b"\n\n");
     let signed = if has_signatures {
-        let there = SignedStatement::parse(&what, bytes)?;
+        let there = SignedStatement::parse(&what, bytes).map_err(no_statement)?;
         there.attested()?;
         there.sign_also(signer)?
     } else {
-        let text = String::from_utf8(bytes).map_err(|_| Error::integrity(&what, "is not ASCII text"))?;
-        let statement = Statement::parse(&what, &text)?;
+        let text = String::from_utf8(bytes);
+        let text = text.map_err(|_| no_statement(Error::integrity(&what, "it is not ASCII text")))?;
+        let statement = Statement::parse(&what, &text).map_err(no_statement)?;
         if matches!(statement, Statement::Rebuilt(_)) {
             let why = "is made and signed by `isn attest`, which reads the images";
             return Err(Error::invalid(what, why));
@@ -64,8 +64,7 @@ pub fn sign(file: &Path, signer: &dyn Signer) -> Result<SignReport> {
 /// the log is not as remembered; [`Error::NotFound`] if an object of a release is missing; [`Error::Io`] or
 /// [`Error::Network`] if the registry cannot be written to.
 pub fn append(file: &Path, store: Box<dyn Store>, known: Known<'_>) -> Result<Submitted> {
-    let signed =
-        SignedStatement::parse(&file.display().to_string(), files::read_input(file, MAX_LEN as u64)?)?;
+    let signed = read_statement(file)?;
     let statement = signed.attested()?.statement;
     let writer = RegistryWriter::open_existing(store, known)?;
     let log = OwnLog::open(&writer, known)?;
@@ -108,7 +107,7 @@ pub fn append(file: &Path, store: Box<dyn Store>, known: Known<'_>) -> Result<Su
 /// [`Error::Network`] if it does not answer, or its log does not have the statement afterwards.
 pub fn send(file: &Path, url: &RegistryId, access: &Access, user: Known<'_>) -> Result<Submitted> {
     let what = file.display().to_string();
-    let signed = SignedStatement::parse(&what, files::read_input(file, MAX_LEN as u64)?)?;
+    let signed = read_statement(file)?;
     let attested = signed.attested()?;
     let Statement::Rebuilt(rebuilt) = &attested.statement else {
         let why = format!(

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::publish::check_file;
-use super::{BUNDLED, Head, MAX_METADATA, Registry, Snapshot, layout};
+use super::{BUNDLED, Head, Registry, Snapshot, layout};
 use crate::cache::Cache;
+use crate::cache::MAX_METADATA;
 use crate::transport::folder::Gone;
 use crate::transport::{self, AtHand, Transport};
 use crate::trust::RegistryId;

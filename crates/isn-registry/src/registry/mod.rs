@@ -55,9 +55,6 @@ pub const BUNDLED: &str = "bundled";
 pub const MAX_HINT: u64 = 4 << 20;
 /// The maximum length of what keys state to have built of a version, in bytes: some three hundred statements.
 pub(crate) const MAX_BUILT: u64 = 256 << 10;
-/// The maximum length of a metadata object, in bytes, whatever a manifest says: an index of some ten million
-/// images.
-pub(crate) const MAX_METADATA: u64 = 2 << 30;
 /// The format of `registry.json`.
 pub const FORMAT: &str = "isn-registry/1";
 

@@ -13,7 +13,27 @@ use crate::trust::Known;
 use isn_format::error::{Breach, Error, Result, There};
 use isn_format::key::{PublicKey, Signer};
 use isn_format::log::{History, Refusal};
-use isn_format::statement::{SignedStatement, Statement};
+use isn_format::statement::{MAX_LEN, SignedStatement, Statement};
+
+/// Reads a signed statement from a file of the user's own.
+///
+/// # Errors
+/// [`Error::Invalid`] if it is none; [`Error::Io`] if it cannot be read.
+pub(crate) fn read_statement(file: &Path) -> Result<SignedStatement> {
+    let bytes = files::read_input(file, MAX_LEN as u64)?;
+    SignedStatement::parse(&file.display().to_string(), bytes).map_err(no_statement)
+}
+
+/// Of a file of the user's own, what cannot be read is another file, not damage.
+pub(crate) fn no_statement(error: Error) -> Error {
+    match error {
+        Error::Integrity { what, why, .. } => Error::invalid(
+            what,
+            format!("is not a statement, as `isn publish --statement` or `isn attest` writes one: {why}"),
+        ),
+        error => error,
+    }
+}
 
 /// Who makes a statement, and to which registry.
 pub struct Speaker<'a> {
