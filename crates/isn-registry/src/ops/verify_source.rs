@@ -103,6 +103,7 @@ pub fn verify_source(
     let checked = there.len() as u64;
     let mut warnings = snapshot.head.warnings.clone();
     warnings.extend(survey.problems.into_iter().map(|problem| problem.why));
+    warnings.extend_from_slice(&source.absent_rows);
     warnings.extend_from_slice(&source.warnings);
     warnings.extend(unsigned::notice(snapshot.head.unsigned()));
     let layout = source.layout.to_string();
