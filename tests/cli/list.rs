@@ -336,6 +336,39 @@ fn words_that_nobody_has_or_sees_are_told() {
 }
 
 #[test]
+fn a_source_whose_list_says_another_class_is_not_the_released_one() {
+    let paths: Vec<String> = (0..6).map(|n| format!("{n}.png")).collect();
+    let sandbox = drawn(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+    listed(&sandbox, "", &format!("[corrections]\nfile = \"ledger.csv\"\n{CLASSES}"));
+    let rows = "path,label\n0,cat\n1,cat\n2,cat\n3,chien\n4,chien\n5,chien\n";
+    sandbox.write("raw/labels.csv", rows.as_bytes());
+    let relabel = ["relabel", "dog", "--reason", "wrong-label", "--reviewer", "me"];
+    sandbox.isn(&[&["ledger", "add", "ledger.csv", "2"][..], &relabel].concat()).ok();
+    build(&sandbox).ok();
+    sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();
+    sandbox.publish("out");
+    let from = ["--registry", "reg", "--source", "raw"];
+    let verify = || sandbox.isn(&[&["verify-source", "grads@1.0", "--json"][..], &from].concat());
+    let pull = || sandbox.isn(&[&["pull", "grads@1.0", "--to", "rebuilt"][..], &from].concat());
+    verify().ok();
+    for (row, other, why) in [
+        ("\n1,cat", "\n1,chien", "the source says class dog, released cat"),
+        ("\n4,chien", "\n4,cat", "the source says class cat, released dog"),
+        ("\n2,cat", "\n2,chien", "the source says class dog, to which a correction relabels it"),
+    ] {
+        sandbox.write("raw/labels.csv", rows.replace(row, other).as_bytes());
+        let ran = verify();
+        assert_eq!(ran.code, 3, "{}", ran.stderr);
+        let differing = ran.json()["differing"].clone();
+        assert_eq!((&differing[0]["why"], &differing[0]["cause"]), (&why.into(), &"recipe".into()));
+        assert_eq!(differing.as_array().unwrap().len(), 1, "{differing}");
+        assert_ne!(pull().code, 0);
+    }
+    sandbox.write("raw/labels.csv", rows.as_bytes());
+    pull().ok();
+}
+
+#[test]
 fn what_is_left_out_of_a_list_is_told() {
     let sandbox =
         drawn(&["a.png", "b.png", "c.png", "d.png", "test/1.png", "test/2.png", "dir/x.png", "dir/y.png"]);
@@ -450,6 +483,10 @@ fn a_split_with_annotations() {
     let from = ["--registry", "reg", "--source", "raw"];
     sandbox.isn(&[&["verify-source", "grads@1.0"][..], &from].concat()).ok();
     sandbox.isn(&[&["pull", "grads@1.0", "--to", "rebuilt"][..], &from].concat()).ok();
+    sandbox.write("raw/val/val_annotations.txt", TINY.replacen("n01443537", "n01629819", 1).as_bytes());
+    let other = sandbox.isn(&[&["verify-source", "grads@1.0"][..], &from].concat());
+    assert_eq!(other.code, 3);
+    assert!(other.stdout.contains("the source says class n01629819, released n01443537"), "{}", other.stdout);
 
     // Columns in another order, and a first line without a tab.
     let reversed: String = (0..3).map(|n| format!("n01443537\tval_{n}.JPEG\n")).collect();
