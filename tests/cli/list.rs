@@ -98,6 +98,9 @@ fn a_list_gives_classes_and_splits() {
     sandbox.isn(&audit);
     let groups = String::from_utf8(sandbox.read("groups.csv")).unwrap();
     assert!(groups.contains("test/b.v2,") && groups.contains("train/a/1,"), "{groups}");
+    let found = sandbox.isn(&[&audit[..], &["--json"]].concat()).json();
+    let (path, id) = ("pics/b.v2.PNG", "test/b.v2");
+    assert_eq!((&found["exact"][0][1], &found["source_ids"][path]), (&path.into(), &id.into()));
 }
 
 #[test]
