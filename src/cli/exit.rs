@@ -584,8 +584,9 @@ fn rebuilt(differences: &[Difference]) -> String {
                 .into()
         }
         Some(Blame::Recipe) | None => {
-            "nothing was written. The source files are right: look for images in the source that ImageNet \
-             does not have (`isn source check`)"
+            "nothing was written. The source files are right: look for images in the source that the \
+             release does not have, and for a list there that says other classes (`isn source check`, \
+             `isn verify-source`)"
                 .into()
         }
         Some(Blame::Decoder | Blame::Encoder) => {
