@@ -591,8 +591,8 @@ fn rebuilt(differences: &[Difference]) -> String {
                 .into()
         }
         Some(Blame::Recipe) | None => {
-            "nothing was written. The source has files that the version's source had not: `isn source check DIR \
-             --recipe RECIPE` counts them for each class; move them away"
+            "nothing was written. The source says or has what the version's source did not: `isn source check DIR \
+             --recipe RECIPE` counts its images for each class, and `isn verify-source` compares the classes of a list"
                 .into()
         }
         Some(Blame::Decoder | Blame::Encoder) => {

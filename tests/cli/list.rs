@@ -98,6 +98,9 @@ fn a_list_gives_classes_and_splits() {
     sandbox.isn(&audit);
     let groups = String::from_utf8(sandbox.read("groups.csv")).unwrap();
     assert!(groups.contains("test/b.v2,") && groups.contains("train/a/1,"), "{groups}");
+    let found = sandbox.isn(&[&audit[..], &["--json"]].concat()).json();
+    let (path, id) = ("pics/b.v2.PNG", "test/b.v2");
+    assert_eq!((&found["exact"][0][1], &found["source_ids"][path]), (&path.into(), &id.into()));
 }
 
 #[test]
@@ -143,8 +146,8 @@ fn mistakes_of_a_list_name_its_line() {
         ("/etc/x.png,cat\n", "line 4: the path \"/etc/x.png\" is an absolute path"),
         ("C:\\x.png,cat\n", "is an absolute path"),
         (",cat\n", "line 4: the path \"\" is the path of no image"),
-        ("\n\nnone.png,cat\n", "line 6: there is no file none.png"),
-        ("none/a.png,cat\n", "line 4: there is no folder none"),
+        ("\n\n../none.png,cat\n", "line 6: the path \"../none.png\" has .. in it"),
+        ("\n  \n , \nc.jpg,cat\n", "line 7: there is no file c.jpg, but c.png"),
         ("DIR/d.png,cat\n", "line 4: there is no folder DIR, but dir"),
         ("up.png,cat\n", "line 4: there is no file up.png, but Up.PNG"),
         ("Up.png,cat\n", "line 4: there is no file Up.png, but Up.PNG"),
@@ -192,10 +195,180 @@ fn mistakes_of_a_list_name_its_line() {
     std::fs::remove_file(sandbox.path("raw/labels.csv")).unwrap();
     build(&sandbox).fails(1, "labels.csv");
     // Of many, the first are told.
-    let many: String = (0..100).map(|n| format!("none{n}.png,cat\n")).collect();
+    let many: String = (0..100).map(|n| format!("../none{n}.png,cat\n")).collect();
     sandbox.write("raw/labels.csv", format!("{good}{many}").as_bytes());
     let ran = build(&sandbox).fails(1, "labels.csv: 80 more rows have mistakes like these");
     assert!(!ran.stderr.contains("none20.png"), "{}", ran.stderr);
+    listed(&sandbox, "", CLASSES);
+    let text = String::from_utf8(sandbox.read("recipe.toml")).unwrap();
+    sandbox.write("up.toml", text.replace("\"labels.csv\"", "\"../labels.csv\"").as_bytes());
+    let up = ["build", "up.toml", "--source", "raw", "--out", "out"];
+    sandbox.isn(&up).fails(1, "must be the path of a file in the source, such as \"labels.csv\"");
+}
+
+#[test]
+fn a_list_with_more_images_than_there_are_is_not_whole() {
+    let sandbox = drawn(&["a.png", "b.png", "train/1.png", "dir/Two.png"]);
+    listed(&sandbox, "", CLASSES);
+    let rows = "path,label\na.png,cat\nb.png,chien\nnone.png,cat\nno/x.png,cat\nno/x.png,cat\ntest/1,chien\n";
+    sandbox.write("raw/labels.csv", format!("{rows}no.png,horse\n").as_bytes());
+    let lines = [
+        "labels.csv line 4: there is no file none.png",
+        "labels.csv line 5: there is no folder no",
+        "labels.csv line 7: there is no folder test",
+    ];
+    let ran = build(&sandbox).fails(8, "raw is not the complete source");
+    let (cat, dog) = (
+        "train/cat: 1 images, and the whole source has 3; no/x and 1 others are missing",
+        "test/dog: 0 images, and the whole source has 1; test/1 is missing",
+    );
+    let findings = ran.json()["findings"].clone();
+    let findings: Vec<&str> =
+        findings.as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+    assert_eq!(
+        findings,
+        [cat, dog, lines[0], lines[1], "labels.csv line 6: there is no folder no", lines[2]]
+    );
+    let check = sandbox.isn(&CHECK).fails(8, "");
+    for line in ["train  2 images of 2 classes, 2 missing", "cat  1 of 3, 2 missing, 0 extra: no/x, none"] {
+        assert!(check.stdout.contains(line), "{line}:\n{}", check.stdout);
+    }
+    lines.iter().for_each(|line| assert!(check.stdout.contains(line), "{line}:\n{}", check.stdout));
+    let json = sandbox.isn(&[&CHECK[..], &["--json"]].concat()).json();
+    let cat = |key: &str| json["counts"][0][key].clone();
+    assert_eq!((cat("found"), cat("missing"), cat("extra")), (1.into(), 2.into(), 0.into()));
+    assert_eq!(cat("missing_ids"), serde_json::json!(["no/x", "none"]));
+    // A row that names a file wrongly is a mistake.
+    sandbox.write("raw/labels.csv", format!("{rows}dir/two.png,cat\n").as_bytes());
+    build(&sandbox).fails(1, "line 8: there is no file dir/two.png, but dir/Two.png");
+    // What is there can be tried.
+    sandbox.write("raw/labels.csv", rows.as_bytes());
+    let ran = sandbox.isn(&[&BUILD[..], &["--partial"]].concat()).ok();
+    assert!(ran.json()["version"].is_null() && ran.stderr.contains(lines[0]), "{}", ran.stderr);
+    has_ids(&sandbox, &[("a", "train/cat/a.png"), ("b", "train/dog/b.png")]);
+    // For a shorter list, the same images are another build.
+    sandbox.write("raw/labels.csv", b"path,label\na.png,cat\nb.png,chien\n");
+    sandbox.isn(&BUILD).fails(1, "is not the output of this recipe over this source");
+    assert_eq!(build(&sandbox).ok().json()["version"], "1.0");
+    sandbox.write("raw/labels.csv", rows.as_bytes());
+    // With `expect`, what the list has counts, too.
+    let expect = CLASSES.replacen("label = \"cat\"\n", "label = \"cat\"\nexpect = { train = 1 }\n", 1);
+    listed(&sandbox, "", &expect);
+    build(&sandbox).fails(8, "train/cat: 1 images, and the whole source has 3");
+    // Of many, the first are told.
+    let many: String = (0..100).map(|n| format!("none{n}.png,cat\n")).collect();
+    sandbox.write("raw/labels.csv", format!("path,label\na.png,cat\nb.png,chien\n{many}").as_bytes());
+    let ran = build(&sandbox).fails(8, "labels.csv: 80 more rows without an image");
+    assert!(!ran.stderr.contains("none20.png"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_looks_like_a_split_in_a_list_is_told() {
+    let paths = ["Train/1.png", "Test/2.png", "Test/3.png", "images/test/4.png", "test/5.png", "tests/6.png"];
+    let sandbox = drawn(&paths);
+    let rows: String =
+        paths.iter().zip(0..).map(|(path, n)| format!("{path},{}\n", ["cat", "chien"][n % 2])).collect();
+    sandbox.write("raw/labels.csv", format!("path,label\n{rows}").as_bytes());
+    listed(&sandbox, "", CLASSES);
+    let told = |more: &[&str]| {
+        let ran = build(&sandbox).ok();
+        for line in more {
+            assert!(ran.stderr.contains(line), "{line}:\n{}", ran.stderr);
+        }
+        let told = ["of train in the folder", "of train with"].map(|what| ran.stderr.matches(what).count());
+        assert_eq!(told[0] + told[1], more.len(), "{}", ran.stderr);
+    };
+    let (test, deeper) = (
+        "labels.csv: 2 images of train in the folder Test: if it is a split, name the folders of all splits in \
+         the recipe, [source] splits = { test = [\"Test\"], … }",
+        "labels.csv: 1 image of train in the folder images/test: if it is a split",
+    );
+    told(&[test, deeper]);
+    // The recipe says it.
+    listed(
+        &sandbox,
+        "splits = { train = [\"Train\", \"tests\"], test = [\"Test\", \"test\", \"images/test\"] }",
+        CLASSES,
+    );
+    told(&[]);
+    // A column of another name.
+    listed(&sandbox, "", CLASSES);
+    let rows = "Train/1.png,cat,train\nTest/2.png,chien,TEST\ntests/6.png,cat,val\ntest/5.png,cat,test\n";
+    sandbox.write("raw/labels.csv", format!("path,label,Fold\n{rows}").as_bytes());
+    let column = |split: &str| {
+        format!(
+            "labels.csv: 1 image of train with {split} in the column Fold, which is not read: if it says the splits, \
+             name it in the recipe, [source] columns = {{ split = \"Fold\" }}"
+        )
+    };
+    told(&["1 image of train in the folder Test", &column("val"), &column("test")]);
+    listed(&sandbox, "columns = { split = \"Fold\" }", CLASSES);
+    sandbox.write("raw/labels.csv", format!("path,label,Fold\n{}", rows.replace("TEST", "test")).as_bytes());
+    told(&[]);
+    // Words of splits that the recipe does not name are the cause, not the labels.
+    let rows = "Train/1.png,cat,Training\nTest/2.png,chien,Testing\n";
+    sandbox.write("raw/labels.csv", format!("path,label,Fold\n{rows}").as_bytes());
+    let why = "labels.csv has no image of class cat in a split (its split 'Training' is none of the recipe's): name \
+               the words of the splits in the recipe, [source] splits = { train = [\"…\"] }";
+    assert!(!build(&sandbox).fails(1, why).stderr.contains("no row with the label"));
+    listed(&sandbox, "splits = { train = [\"a\"] }", CLASSES);
+    sandbox.write("raw/labels.csv", b"path,label\nTrain/1.png,cat\nTest/2.png,chien\n");
+    build(&sandbox)
+        .fails(1, "class dog in a split (it is in no folder of a split): name the folders of the splits");
+}
+
+#[test]
+fn words_that_nobody_has_or_sees_are_told() {
+    let sandbox = drawn(&["a.png", "b.png", "c.png"]);
+    listed(&sandbox, "", CLASSES);
+    // Rows of blanks are none, and neither is the end of a text of DOS.
+    let rows = "path,label\n  \na.png,cat\n,\nb.png,chien\nc.png,cat\u{200b}\n\t\n\u{1a}";
+    sandbox.write("raw/labels.csv", rows.as_bytes());
+    let ran = build(&sandbox).ok();
+    for line in [
+        "labels.csv has no row with the label 'Hot Dog', which is one of class dog",
+        "left out 1 image: its label 'cat\\u{200b}' is that of no class of the recipe (1)",
+    ] {
+        assert!(ran.stderr.contains(line), "{line}:\n{}", ran.stderr);
+    }
+    assert!(!ran.stderr.contains("'chien'"), "{}", ran.stderr);
+    // Letters and what combines with them are shown.
+    sandbox.write("raw/labels.csv", "path,label\na.png,cat\nb.png,chien\nc.png,हिन्दी é 犬\n".as_bytes());
+    let ran = build(&sandbox).ok();
+    assert!(ran.stderr.contains("its label 'हिन्दी é 犬'"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_source_whose_list_says_another_class_is_not_the_released_one() {
+    let paths: Vec<String> = (0..6).map(|n| format!("{n}.png")).collect();
+    let sandbox = drawn(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+    listed(&sandbox, "", &format!("[corrections]\nfile = \"ledger.csv\"\n{CLASSES}"));
+    let rows = "path,label\n0,cat\n1,cat\n2,cat\n3,chien\n4,chien\n5,chien\n";
+    sandbox.write("raw/labels.csv", rows.as_bytes());
+    let relabel = ["relabel", "dog", "--reason", "wrong-label", "--reviewer", "me"];
+    sandbox.isn(&[&["ledger", "add", "ledger.csv", "2"][..], &relabel].concat()).ok();
+    build(&sandbox).ok();
+    sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();
+    sandbox.publish("out");
+    let from = ["--registry", "reg", "--source", "raw"];
+    let verify = || sandbox.isn(&[&["verify-source", "grads@1.0", "--json"][..], &from].concat());
+    let pull = || sandbox.isn(&[&["pull", "grads@1.0", "--to", "rebuilt"][..], &from].concat());
+    verify().ok();
+    for (row, other, why) in [
+        ("\n1,cat", "\n1,chien", "the source says class dog, released cat"),
+        ("\n4,chien", "\n4,cat", "the source says class cat, released dog"),
+        ("\n2,cat", "\n2,chien", "the source says class dog, to which a correction relabels it"),
+    ] {
+        sandbox.write("raw/labels.csv", rows.replace(row, other).as_bytes());
+        let ran = verify();
+        assert_eq!(ran.code, 3, "{}", ran.stderr);
+        let differing = ran.json()["differing"].clone();
+        assert_eq!((&differing[0]["why"], &differing[0]["cause"]), (&why.into(), &"recipe".into()));
+        assert_eq!(differing.as_array().unwrap().len(), 1, "{differing}");
+        assert_ne!(pull().code, 0);
+    }
+    sandbox.write("raw/labels.csv", rows.as_bytes());
+    pull().ok();
 }
 
 #[test]
@@ -313,7 +486,21 @@ fn a_split_with_annotations() {
     let from = ["--registry", "reg", "--source", "raw"];
     sandbox.isn(&[&["verify-source", "grads@1.0"][..], &from].concat()).ok();
     sandbox.isn(&[&["pull", "grads@1.0", "--to", "rebuilt"][..], &from].concat()).ok();
+    sandbox.write("raw/val/val_annotations.txt", TINY.replacen("n01443537", "n01629819", 1).as_bytes());
+    let other = sandbox.isn(&[&["verify-source", "grads@1.0"][..], &from].concat());
+    assert_eq!(other.code, 3);
+    assert!(other.stdout.contains("the source says class n01629819, released n01443537"), "{}", other.stdout);
 
+    // Columns in another order, and a first line without a tab.
+    let reversed: String = (0..3).map(|n| format!("n01443537\tval_{n}.JPEG\n")).collect();
+    sandbox.write("raw/val/val_annotations.txt", reversed.as_bytes());
+    let why = "val/val_annotations.txt names no image of the split, and no class of the recipe: in line 1, \
+               'n01443537' must be a file name, and 'val_0.JPEG' the folder of a class";
+    build(&sandbox).fails(1, why);
+    sandbox.write("raw/val/val_annotations.txt", format!("# file and class\n{TINY}").as_bytes());
+    let why = "val/val_annotations.txt line 1: has one field: it must have a file name and the folder of a class, \
+               separated by a comma, since the first line has no tab";
+    build(&sandbox).fails(1, why);
     for (text, why) in [
         ("none.JPEG\tn01443537\n", "line 4: no image of the split is called none.JPEG"),
         ("val_3.JPEG\n", "line 4: has one field"),

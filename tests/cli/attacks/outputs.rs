@@ -59,15 +59,18 @@ fn an_output_goes_to_where_its_option_leads() {
     }
     for option in OPTIONS {
         let run = |file: &str| forger.isn(&with_file(option, file));
-        // A file is replaced and keeps its mode.
-        fs::write(forger.path("file"), "before").unwrap();
+        // A file of the same kind is replaced and keeps its mode.
+        let _ = fs::remove_file(forger.path("file"));
+        assert!(is_done(run("file").code), "{option:?}");
+        let before = [&forger.bytes("file")[..], b"before"].concat();
+        fs::write(forger.path("file"), &before).unwrap();
         fs::set_permissions(forger.path("file"), fs::Permissions::from_mode(0o640)).unwrap();
         let ran = run("file");
         assert!(is_done(ran.code), "{option:?}: {}", ran.stderr);
         let right = forger.bytes("file");
-        assert!(right != b"before" && mode(&forger.path("file")) == 0o640, "{option:?}");
+        assert!(right != before && mode(&forger.path("file")) == 0o640, "{option:?}");
         // So is the target of a link, and the link stays.
-        fs::write(forger.path("file"), "before").unwrap();
+        fs::write(forger.path("file"), &before).unwrap();
         symlink("file", forger.path("link")).unwrap();
         assert!(is_done(run("link").code), "{option:?}");
         assert!(forger.path("link").is_symlink(), "{option:?}");

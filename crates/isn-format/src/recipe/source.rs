@@ -89,12 +89,10 @@ fn annotated(field: &Field<'_, '_>) -> Option<Vec<(Split, String)>> {
 
 /// The path of a file in the source.
 fn file_in_source<'a>(field: &Field<'a, '_>) -> Option<&'a str> {
-    let file = field.text(check_folder)?;
-    if file == HERE {
-        field.wrong("must be the path of a file in the source");
-        return None;
-    }
-    Some(file)
+    field.text(|file| match check_folder(file) {
+        Ok(()) if file != HERE => Ok(()),
+        _ => Err("must be the path of a file in the source, such as \"labels.csv\""),
+    })
 }
 
 /// `{ train = ["Training"], val = ["valid", "validation"] }`.

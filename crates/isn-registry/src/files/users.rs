@@ -81,7 +81,8 @@ pub fn check_replaced(path: &Path, kind: Replaced) -> Result<()> {
         Replaced::Table(header) => (header, "table of this kind"),
     };
     match fs::metadata(path) {
-        Ok(about) if about.is_file() && about.len() > 0 => {}
+        // What is open already is written to where it stands.
+        Ok(about) if about.is_file() && about.len() > 0 && descriptor(path).is_none() => {}
         _ => return Ok(()),
     }
     let mut first = Vec::new();

@@ -96,13 +96,14 @@ pub fn check(options: &CheckOptions<'_>, progress: &dyn Progress) -> Result<Sour
         SourceKind::ImageFolder | SourceKind::List => Vec::new(),
     };
     let perhaps = perhaps_splits(options, &source.left_out);
+    let problems = problems.into_iter().map(|problem| problem.why);
     Ok(SourceReport {
         kind: recipe.source.kind.as_str(),
         layout: source.layout.to_string(),
         images: source.images.len() as u64,
         counts: counts(recipe, &source),
         archives,
-        problems: problems.into_iter().map(|problem| problem.why).chain(perhaps).collect(),
+        problems: problems.chain(source.absent_rows).chain(perhaps).collect(),
         differing_labels,
         warnings: source.warnings,
         left_out: source.left_out,

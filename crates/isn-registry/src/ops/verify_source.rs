@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::client::Client;
+use crate::ops::build::Inputs;
 use crate::parallel::in_order;
 use crate::progress::{Progress, Unit};
 use crate::registry::Snapshot;
@@ -12,6 +13,7 @@ use crate::source::Source;
 use crate::steps::objects::recipe_of;
 use crate::steps::unsigned;
 use crate::transport;
+use isn_format::corrections::{Action, Corrections};
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::digest::Digest;
 use isn_format::error::{Blame, Difference, Error, Result};
@@ -27,7 +29,7 @@ pub struct VerifySourceReport {
     pub layout: String,
     /// The number of source files that were hashed.
     pub checked: u64,
-    /// Images whose source file has other bytes, sorted by path.
+    /// Images whose source file has other bytes, or which have another class there, sorted by path.
     pub differing: Vec<Difference>,
     /// Images whose source file is missing, sorted by path.
     pub missing: Vec<Difference>,
@@ -61,6 +63,11 @@ pub fn verify_source(
     let source = &survey.source;
     progress.tell(&format!("source: {}", source.layout));
 
+    // Elsewhere, an image's id tells its class.
+    let corrections = match spec.list.is_some() || !spec.annotated.is_empty() {
+        true => Some(Inputs::of_version(&runtime, &registry, &snapshot)?.settle(source)?.corrections),
+        false => None,
+    };
     let places: HashMap<&str, usize> =
         (0..source.images.len()).map(|at| (source.images[at].id.as_str(), at)).collect();
     let (mut there, mut missing) = (Vec::new(), Vec::new());
@@ -92,6 +99,9 @@ pub fn verify_source(
                 let why = format!("its source file differs: BLAKE3 {found}, released {}", row.source_blake3);
                 let path = source.images[at].path.clone();
                 differing.push(difference(row, Some(path), Blame::SourceFile, why));
+            } else if let Some(why) = corrections.as_ref().and_then(|all| reclassed(row, source, at, all)) {
+                let path = source.images[at].path.clone();
+                differing.push(difference(row, Some(path), Blame::Recipe, why));
             }
             progress.advance(1);
             Ok::<(), Error>(())
@@ -103,10 +113,25 @@ pub fn verify_source(
     let checked = there.len() as u64;
     let mut warnings = snapshot.head.warnings.clone();
     warnings.extend(survey.problems.into_iter().map(|problem| problem.why));
+    warnings.extend_from_slice(&source.absent_rows);
     warnings.extend_from_slice(&source.warnings);
     warnings.extend(unsigned::notice(snapshot.head.unsigned()));
     let layout = source.layout.to_string();
     Ok(VerifySourceReport { snapshot, layout, checked, differing, missing, warnings })
+}
+
+/// Says that an image has another class in the files of the source than when the version was built; `None` if
+/// it has not, or if that cannot be known, since the corrections give it the released class.
+fn reclassed(row: &Row, source: &Source, at: usize, corrections: &Corrections) -> Option<String> {
+    let class = &source.images[at].class;
+    match corrections.get(&row.source).map(|correction| &correction.action) {
+        Some(Action::Relabel(to)) if to == class => {
+            Some(format!("the source says class {class}, to which a correction relabels it"))
+        }
+        Some(Action::Relabel(to)) if *to == row.class => None,
+        _ if *class == row.class => None,
+        _ => Some(format!("the source says class {class}, released {}", row.class)),
+    }
 }
 
 fn difference(row: &Row, source_path: Option<String>, cause: Blame, why: String) -> Difference {

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::listing::{Listing, image_stem};
-use super::rows::{Findings, Rows, check_field, path_of, short, words};
+use super::rows::{Findings, Rows, check_field, path_of, short, visible, words};
 use isn_format::class::{Class, ClassId};
 use isn_format::source_spec::{SourceSpec, nfc};
 use isn_format::split::Split;
@@ -36,13 +36,14 @@ pub(super) fn add<'c>(
     let names = Names::of(&images);
     let mut findings = Findings::new(file);
     let mut said: HashMap<usize, (usize, String)> = HashMap::new();
+    let mut first = None;
     let open = rows.each(|line, fields| {
         let [written, label, ..] = fields else {
-            findings.wrong(
-                listing,
-                line,
-                "has one field: it must have a file name and the folder of a class",
+            let why = format!(
+                "has one field: it must have a file name and the folder of a class, separated by {}",
+                rows.separator()
             );
+            findings.wrong(listing, line, why);
             return true;
         };
         for (what, field) in [("path", written), ("class", label)] {
@@ -51,11 +52,12 @@ pub(super) fn add<'c>(
                 return true;
             }
         }
+        first.get_or_insert_with(|| (line, short(written), short(label)));
         let label = nfc(label);
         let found = path_of(written).map_err(|why| format!("the path {written:?} {why}"));
         let found = found.and_then(|path| names.find(&images, &path));
         if let Ok(at) = found {
-            let says = format!("the class '{label}'");
+            let says = format!("the class '{}'", visible(&label));
             if let Some((first, said)) = said.get(&at) {
                 findings.again(listing, &images[at].path, (*first, said), (line, &says));
                 return true;
@@ -78,6 +80,15 @@ pub(super) fn add<'c>(
     if let Some(line) = open {
         findings.wrong(listing, line, "a quote is never closed");
     }
+    if let Some((line, name, class)) =
+        first.filter(|_| !images.is_empty() && said.is_empty() && findings.has_others())
+    {
+        let (name, class) = (visible(&name), visible(&class));
+        listing.problem(format!(
+            "{file} names no image of the split, and no class of the recipe: in line {line}, '{name}' must be a \
+             file name, and '{class}' the folder of a class"
+        ));
+    }
     findings.finish(listing);
     let mut unnamed: HashMap<&str, Vec<&str>> = HashMap::new();
     for (_, Image { path, .. }) in images.iter().enumerate().filter(|(at, _)| !said.contains_key(at)) {
@@ -92,15 +103,14 @@ pub(super) fn add<'c>(
     seen
 }
 
-/// Images, by their names in form C without the extension.
-pub(super) struct Names(HashMap<String, Vec<usize>>);
+/// Images, sorted by the segments of their paths from the last one, without the extension.
+pub(super) struct Names(Vec<(String, usize)>);
 
 impl Names {
     pub(super) fn of(images: &[Image]) -> Names {
-        let mut names: HashMap<String, Vec<usize>> = HashMap::new();
-        for (at, Image { path, .. }) in images.iter().enumerate() {
-            names.entry(nfc(stem_of(last(path))).into_owned()).or_default().push(at);
-        }
+        let paths = images.iter().map(|image| backwards(&nfc(&image.path)));
+        let mut names: Vec<(String, usize)> = paths.zip(0..).collect();
+        names.sort_unstable();
         Names(names)
     }
 
@@ -109,27 +119,24 @@ impl Names {
     /// # Errors
     /// Why there is none.
     pub(super) fn find(&self, images: &[Image], written: &str) -> Result<usize, String> {
-        let is_it = |at: &&usize| {
-            let path = nfc(&images[**at].path);
-            // The extension may be left out.
-            let path = if image_stem(written).is_some() { &path } else { stem_of(&path) };
-            path.strip_suffix(written).is_some_and(|above| above.is_empty() || above.ends_with('/'))
-        };
-        let named = self.0.get(stem_of(last(written))).into_iter().flatten();
-        match named.filter(is_it).collect::<Vec<_>>()[..] {
-            [at] => Ok(*at),
-            [] => Err(format!("no image of the split is called {written}")),
-            [a, b, ..] => {
-                Err(format!("{written} may be {} or {}: rename one", images[*a].path, images[*b].path))
-            }
+        let start = backwards(written);
+        let first = self.0.partition_point(|(name, _)| *name < start);
+        let named = self.0[first..].iter().take_while(|(name, _)| name.starts_with(&start));
+        // The extension may be left out.
+        let is_whole = image_stem(written).is_some();
+        let found = named.map(|(_, at)| *at);
+        let found = found.filter(|at| !is_whole || nfc(&images[*at].path).ends_with(written));
+        match found.take(2).collect::<Vec<_>>()[..] {
+            [at] => Ok(at),
+            [a, b] => Err(format!("{written} may be {} or {}: rename one", images[a].path, images[b].path)),
+            _ => Err(format!("no image of the split is called {written}")),
         }
     }
 }
 
-fn last(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
-fn stem_of(name: &str) -> &str {
-    image_stem(name).unwrap_or(name)
+/// Returns the segments of a path from the last one, without its extension. A NUL, which no name has, ends
+/// each.
+fn backwards(path: &str) -> String {
+    let path = image_stem(path).unwrap_or(path);
+    path.rsplit('/').flat_map(|segment| [segment, "\0"]).collect()
 }

@@ -3,12 +3,17 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::listing::{Listing, below, image_stem, told};
-use super::rows::{Findings, Rows, check_field, path_of, short, words};
-use super::{SourceLayout, join};
+use super::listing::{Listing, below, image_stem};
+use super::rows::{Findings, Rows, SHOWN, check_field, path_of, short, visible, words};
+use super::{Absent, SourceLayout};
 use isn_format::class::{Class, ClassId};
+use isn_format::error::count;
 use isn_format::source_spec::{ListSpec, SPLIT_COLUMN, SourceSpec, nfc, segments};
 use isn_format::split::Split;
+
+mod folders;
+
+use folders::{Folders, Lost};
 
 /// Where the fields of a row are.
 struct Columns {
@@ -16,6 +21,8 @@ struct Columns {
     path: usize,
     label: usize,
     split: Option<usize>,
+    /// The names of all columns.
+    names: Vec<String>,
 }
 
 impl Columns {
@@ -41,9 +48,19 @@ impl Columns {
             None => at(SPLIT_COLUMN),
         };
         let (path, label) = (need("path", &list.path)?, need("label", &list.label)?);
-        Ok(Columns { all: header.len(), path, label, split })
+        let names = header.iter().map(|name| short(&nfc(name))).collect();
+        Ok(Columns { all: header.len(), path, label, split, names })
+    }
+
+    /// Returns the columns that are not read, and their fields in a row.
+    fn unread<'f>(&self, fields: &'f [&'f str]) -> impl Iterator<Item = (&str, &'f str)> {
+        let all = self.names.iter().map(String::as_str).zip(fields.iter().copied()).enumerate();
+        let read = [Some(self.path), Some(self.label), self.split];
+        all.filter(move |(at, _)| !read.contains(&Some(*at))).map(|(_, column)| column)
     }
 }
+
+const IN_NO_FOLDER: &str = "it is in no folder of a split";
 
 /// The splits of a list.
 enum Splits<'s> {
@@ -63,7 +80,7 @@ impl Splits<'_> {
             Splits::Words(words) => match words.get(&*nfc(word)) {
                 Some(split) => Ok((*split, below(split.as_str(), path))),
                 None if word.is_empty() => Err("it has no split".into()),
-                None => Err(format!("its split '{word}' is none of the recipe's")),
+                None => Err(format!("its split '{}' is none of the recipe's", visible(word))),
             },
             Splits::Folders(folders, is_given) => {
                 let parts: Vec<&str> = path.split('/').collect();
@@ -74,7 +91,7 @@ impl Splits<'_> {
                     Some((folder, split)) => {
                         Ok((*split, below(split.as_str(), &parts[folder.len()..].join("/"))))
                     }
-                    None if *is_given => Err("it is in no folder of a split".into()),
+                    None if *is_given => Err(IN_NO_FOLDER.into()),
                     None => Ok((Split::Train, path.into())),
                 }
             }
@@ -100,6 +117,9 @@ pub(super) fn list(listing: &mut Listing<'_>, spec: &SourceSpec, classes: &[Clas
         folders: Folders::default(),
         said: HashMap::new(),
         seen: HashSet::new(),
+        used: HashSet::new(),
+        unsplit: HashMap::new(),
+        perhaps: Perhaps::default(),
     };
     let mut found: Option<Result<(Columns, Splits<'_>), String>> = None;
     let open = rows.each(|line, fields| {
@@ -150,6 +170,61 @@ struct Reading<'l, 'r, 's> {
     said: HashMap<String, (usize, String)>,
     /// The classes that have a row.
     seen: HashSet<&'s ClassId>,
+    /// The words of classes that a row has.
+    used: HashSet<String>,
+    /// Why the first row of a class is in no split.
+    unsplit: HashMap<&'s ClassId, String>,
+    perhaps: Perhaps,
+}
+
+/// What has the name of val or test, and is not read as such: how many images that are train are in each such
+/// folder, or have such a word in a column.
+#[derive(Default)]
+struct Perhaps(BTreeMap<(bool, String, Split), usize>);
+
+impl Perhaps {
+    /// Looks at a row whose image is train, since no folder and no column that is read says its split.
+    fn look(&mut self, columns: &Columns, fields: &[&str], path: &str) {
+        let named = |word: &str| {
+            let split = Split::ALL.into_iter().find(|split| split.as_str().eq_ignore_ascii_case(word));
+            split.filter(|split| *split != Split::Train)
+        };
+        let mut count = |is_column, name: &str, split| {
+            *self.0.entry((is_column, name.to_owned(), split)).or_default() += 1;
+        };
+        for (column, field) in columns.unread(fields) {
+            if let Some(split) = named(field) {
+                count(true, column, split);
+            }
+        }
+        for (at, _) in path.match_indices('/') {
+            let folder = &path[..at];
+            if let Some(split) = named(folder.rsplit('/').next().unwrap_or(folder)) {
+                return count(false, folder, split);
+            }
+        }
+    }
+
+    fn tell(self, listing: &mut Listing<'_>, file: &str) {
+        let found = self.0.len();
+        for ((is_column, name, split), images) in self.0.into_iter().take(SHOWN) {
+            let images = count(images, "image");
+            listing.warnings.push(match is_column {
+                true => format!(
+                    "{file}: {images} of train with {split} in the column {name}, which is not read: if it says the \
+                     splits, name it in the recipe, [source] columns = {{ split = \"{name}\" }}"
+                ),
+                false => format!(
+                    "{file}: {images} of train in the folder {name}: if it is a split, name the folders of all \
+                     splits in the recipe, [source] splits = {{ {split} = [\"{name}\"], … }}"
+                ),
+            });
+        }
+        if let Some(more) = found.checked_sub(SHOWN).filter(|more| *more > 0) {
+            let more = count(more, "more folder or column");
+            listing.warnings.push(format!("{file}: {more} with the name of a split may be one"));
+        }
+    }
 }
 
 impl Reading<'_, '_, '_> {
@@ -176,12 +251,15 @@ impl Reading<'_, '_, '_> {
             }
         };
         let class = self.words.get(&*label).copied();
+        if class.is_some() && !self.used.contains(&*label) {
+            self.used.insert(label.clone().into_owned());
+        }
         let split = splits.of(&path, word);
         let file = self.folders.find(self.listing, self.spec, &self.images, &path);
         if let Ok(file) = &file {
             let says = match columns.split {
-                Some(_) => format!("the label '{label}' and the split '{word}'"),
-                None => format!("the label '{label}'"),
+                Some(_) => format!("the label '{}' and the split '{}'", visible(&label), visible(word)),
+                None => format!("the label '{}'", visible(&label)),
             };
             if let Some((first, said)) = self.said.get(file) {
                 let first = (*first, said.as_str());
@@ -192,7 +270,10 @@ impl Reading<'_, '_, '_> {
         let Some(class) = class else { return self.findings.no_class(&label, file.is_ok()) };
         let (split, id) = match split {
             Ok(found) => found,
-            Err(why) => return self.findings.no_split(why, file.is_ok()),
+            Err(why) => {
+                self.unsplit.entry(class).or_insert_with(|| why.clone());
+                return self.findings.no_split(why, file.is_ok());
+            }
         };
         self.seen.insert(class);
         let id = image_stem(&id).unwrap_or(&id);
@@ -201,155 +282,53 @@ impl Reading<'_, '_, '_> {
         }
         match file {
             Ok(file) => {
+                if matches!(splits, Splits::Folders(_, false)) && split == Split::Train {
+                    self.perhaps.look(columns, fields, &path);
+                }
                 if let Some(found) = self.listing.find(file) {
                     self.listing.add_found(found, id.to_owned(), class, split);
                 }
             }
-            Err(why) => self.findings.wrong(self.listing, line, why),
+            Err(Lost::Missing(why)) => {
+                let image = Absent { id: id.to_owned(), class: class.clone(), split };
+                self.findings.absent(self.listing, line, why, image);
+            }
+            Err(Lost::Wrong(why)) => self.findings.wrong(self.listing, line, why),
         }
     }
 
     /// Tells what was found, and what no row names.
     fn finish(self, classes: &[Class]) {
-        let Reading { listing, spec, findings, folders, said, seen, .. } = self;
+        let Reading { listing, spec, findings, folders, said, seen, used, unsplit, perhaps, .. } = self;
         findings.finish(listing);
         let file = spec.list.as_ref().map(|list| list.file.as_str()).unwrap_or_default();
-        for Class { id, .. } in classes.iter().filter(|class| !seen.contains(&class.id)) {
-            let words = spec.folders_of(id).join("', nor '");
-            listing.problem(format!("{file} has no row with the label '{words}' (class {id})"));
+        perhaps.tell(listing, file);
+        for Class { id, .. } in classes {
+            let words = spec.folders_of(id);
+            match unsplit.get(id) {
+                _ if seen.contains(id) => {
+                    for word in words.iter().filter(|word| !used.contains(&*nfc(word))) {
+                        let word = visible(word);
+                        listing.warnings.push(format!(
+                            "{file} has no row with the label '{word}', which is one of class {id}"
+                        ));
+                    }
+                }
+                Some(why) => {
+                    let what = if why == IN_NO_FOLDER { "folders" } else { "words" };
+                    listing.problem(format!(
+                        "{file} has no image of class {id} in a split ({why}): name the {what} of the splits in \
+                         the recipe, [source] splits = {{ train = [\"…\"] }}"
+                    ));
+                }
+                None => {
+                    let words = words.join("', nor '");
+                    listing.problem(format!("{file} has no row with the label '{words}' (class {id})"));
+                }
+            }
         }
         folders.left_out(listing, file, |path| said.contains_key(path));
     }
-}
-
-/// The folders that were looked into, by their paths.
-#[derive(Default)]
-struct Folders(BTreeMap<String, Folder>);
-
-/// The names in a folder.
-struct Folder {
-    /// Folders, by their names in form C.
-    folders: HashMap<String, Vec<String>>,
-    /// Images, by their names in form C without the extension.
-    images: HashMap<String, Vec<String>>,
-    others: Vec<String>,
-}
-
-impl Folder {
-    fn read(listing: &mut Listing<'_>, spec: &SourceSpec, path: &str) -> Folder {
-        let mut folder = Folder { folders: HashMap::new(), images: HashMap::new(), others: Vec::new() };
-        for entry in listing.entries(path) {
-            let stem = image_stem(&entry.name).map(|stem| spec.spelled(stem).into_owned());
-            match (entry.is_dir, stem) {
-                (true, _) => {
-                    let name = spec.spelled(&entry.name).into_owned();
-                    folder.folders.entry(name).or_default().push(entry.name);
-                }
-                (false, Some(stem)) => folder.images.entry(stem).or_default().push(entry.name),
-                (false, None) => folder.others.push(entry.name),
-            }
-        }
-        folder
-    }
-}
-
-impl Folders {
-    /// Finds the image of a row: the file at `path` below the folder to which `images` leads, where the
-    /// extension of a name may be left out.
-    ///
-    /// # Errors
-    /// Why there is no such image.
-    fn find(
-        &mut self,
-        listing: &mut Listing<'_>,
-        spec: &SourceSpec,
-        images: &[&str],
-        path: &str,
-    ) -> Result<String, String> {
-        let mut names: Vec<&str> = images.iter().copied().chain(path.split('/')).collect();
-        let name = names.pop().unwrap_or_default();
-        let mut at = String::new();
-        for name in names {
-            let folder = self.folder(listing, spec, &at);
-            at = match folder.folders.get(&*spec.spelled(name)).map(Vec::as_slice) {
-                Some([one]) => below(&at, one),
-                Some([one, other, ..]) => {
-                    return Err(format!(
-                        "{} and {} have one name: rename one",
-                        below(&at, one),
-                        below(&at, other)
-                    ));
-                }
-                _ => {
-                    return Err(format!(
-                        "there is no folder {}{}",
-                        below(&at, name),
-                        instead(folder, &at, name)
-                    ));
-                }
-            };
-        }
-        let folder = self.folder(listing, spec, &at);
-        let stem = image_stem(name);
-        let mut found = folder.images.get(stem.unwrap_or(name)).cloned().unwrap_or_default();
-        found.retain(|found| stem.is_none() || spec.spelled(found) == name);
-        match &found[..] {
-            [one] => Ok(below(&at, one)),
-            [one, other, ..] => {
-                Err(format!("{path} may be {} or {}: rename one", below(&at, one), below(&at, other)))
-            }
-            [] => Err(absent(listing, folder, &at, name)),
-        }
-    }
-
-    fn folder(&mut self, listing: &mut Listing<'_>, spec: &SourceSpec, path: &str) -> &Folder {
-        if !self.0.contains_key(path) {
-            let folder = Folder::read(listing, spec, path);
-            self.0.insert(path.to_owned(), folder);
-        }
-        &self.0[path]
-    }
-
-    /// Leaves out what no row of `file` names.
-    fn left_out(self, listing: &mut Listing<'_>, file: &str, is_named: impl Fn(&str) -> bool) {
-        for (path, folder) in &self.0 {
-            let is_unseen = |name: &&String| !self.0.contains_key(&below(path, name));
-            let unnamed = folder.images.values().flatten().filter(|name| !is_named(&below(path, name)));
-            let unseen = folder.folders.values().flatten().filter(is_unseen);
-            let mut names: Vec<&str> = unnamed.chain(unseen).map(String::as_str).collect();
-            names.sort_unstable();
-            listing.left_out(path, None, &names, &format!("no row of {file} names it"));
-            let others: Vec<&str> = folder.others.iter().map(String::as_str).collect();
-            listing.left_out(path, None, &others, "not a JPEG or PNG by name");
-        }
-    }
-}
-
-/// Says why there is no image of a name in a folder.
-fn absent(listing: &Listing<'_>, folder: &Folder, path: &str, name: &str) -> String {
-    let inner = below(path, name);
-    let file = join(listing.root, &inner);
-    if file.is_dir() {
-        return format!("{inner} is a folder");
-    }
-    if folder.others.iter().any(|other| nfc(other) == name) {
-        let kind = told(&file).map(|kind| format!(": it is {kind}")).unwrap_or_default();
-        return format!("{inner} is not a JPEG or PNG by name{kind}");
-    }
-    if file.is_file() {
-        return format!(
-            "{inner} has a name that starts with a dot, or is one that isn leaves out: rename it"
-        );
-    }
-    format!("there is no file {inner}{}", instead(folder, path, name))
-}
-
-/// Names a file or folder that differs in case or in its extension alone.
-fn instead(folder: &Folder, path: &str, name: &str) -> String {
-    let stem = |name: &str| nfc(image_stem(name).unwrap_or(name)).to_lowercase();
-    let all = folder.folders.values().chain(folder.images.values()).flatten();
-    let other = all.filter(|other| stem(other) == stem(name)).min();
-    other.map(|other| format!(", but {}", below(path, other))).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::UNIX_EPOCH;
 #[cfg(feature = "parquet")]
 use super::parquet;
 use super::tar::{self, Indexes};
-use super::{Holders, LeftOut, Position, Source, SourceImage, SourceLayout, Survey, join};
+use super::{Absent, Holders, LeftOut, Position, Source, SourceImage, SourceLayout, Survey, join};
 use crate::files;
 use isn_format::class::ClassId;
 use isn_format::error::{Error, Mistake, chain, count};
@@ -39,6 +39,9 @@ pub(super) struct Listing<'r> {
     pub(super) tars: Vec<tar::Archive>,
     #[cfg(feature = "parquet")]
     pub(super) shards: Vec<parquet::Shard>,
+    /// Images that a list has and the folder does not, and the rows that name them, in words.
+    pub(super) absent: Vec<Absent>,
+    pub(super) absent_rows: Vec<String>,
     pub(super) problems: Vec<Mistake>,
     pub(super) differing_labels: Vec<String>,
     pub(super) warnings: Vec<String>,
@@ -104,6 +107,8 @@ impl<'r> Listing<'r> {
             tars: Vec::new(),
             #[cfg(feature = "parquet")]
             shards: Vec::new(),
+            absent: Vec::new(),
+            absent_rows: Vec::new(),
             problems: Vec::new(),
             differing_labels: Vec::new(),
             warnings: Vec::new(),
@@ -294,6 +299,9 @@ impl<'r> Listing<'r> {
                 self.images.sort_unstable_by(|a, b| a.path.cmp(&b.path))
             }
         }
+        // Two rows may be about one image.
+        self.absent.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        self.absent.dedup_by(|a, b| a.id == b.id);
         let holders = Arc::new(Holders {
             tars: self.tars,
             #[cfg(feature = "parquet")]
@@ -304,6 +312,8 @@ impl<'r> Listing<'r> {
             layout: self.layout,
             root: self.root.to_path_buf(),
             images: self.images,
+            absent: self.absent,
+            absent_rows: self.absent_rows,
             is_part: false,
             warnings: self.warnings,
             left_out: self.left_out,

@@ -138,6 +138,10 @@ pub struct Source {
     /// The images, with each `id` once. In ILSVRC2012 they are sorted by split and `id`, so the order is the
     /// same in all layouts; otherwise by the bytes of `path`.
     pub images: Vec<SourceImage>,
+    /// The images that a list has and the folder does not, sorted by `id`.
+    pub absent: Vec<Absent>,
+    /// The rows that name them, in words; of many, the first.
+    pub absent_rows: Vec<String>,
     /// Whether it is known to be a part of the whole source, so that what is said of other images is no
     /// mistake.
     pub is_part: bool,
@@ -146,6 +150,17 @@ pub struct Source {
     /// The files and folders that were left out, each with the reason.
     pub left_out: Vec<LeftOut>,
     holders: Arc<Holders>,
+}
+
+/// An image that a list has, and whose file is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Absent {
+    /// Its source id.
+    pub id: String,
+    /// Its class in the list.
+    pub class: ClassId,
+    /// Its split in the list.
+    pub split: Split,
 }
 
 /// A file or folder that is no image of the source.
@@ -193,12 +208,17 @@ impl Source {
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Source`] if `root` is not a folder; [`Error::Mistakes`] with every missing
-    /// folder, unreadable file, name that is not UTF-8, misplaced image and pair of files with one source id.
+    /// folder, unreadable file, name that is not UTF-8, misplaced image, pair of files with one source id,
+    /// and row of a list without an image.
     pub fn open(spec: &SourceSpec, root: &Path, classes: &[Class]) -> Result<Source> {
-        Self::open_with(spec, root, classes, None)
+        let mut survey = Self::survey(spec, root, classes, None)?;
+        let rows = survey.source.absent_rows.drain(..);
+        survey.problems.extend(rows.map(|why| Mistake { line: None, why }));
+        survey.into_source(root)
     }
 
-    /// Lists the images like [`Source::open`], with `indexes`, where indexes of tar files may be kept.
+    /// Lists the images like [`Source::open`], also if a list has more than there are, with `indexes`, where
+    /// indexes of tar files may be kept.
     ///
     /// # Errors
     /// Those of [`Source::open`].
@@ -208,31 +228,7 @@ impl Source {
         classes: &[Class],
         indexes: Option<&Indexes>,
     ) -> Result<Source> {
-        let Survey { mut source, problems, differing_labels } = Self::survey(spec, root, classes, indexes)?;
-        if !problems.is_empty() {
-            let refuse = |why: String| Err(Error::Source { root: root.into(), why });
-            if fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_none()) {
-                return refuse("is empty".into());
-            }
-            if root.join(B3SUMS).is_file() {
-                return refuse(format!("is a tree that isn wrote (it has {B3SUMS}), not source images"));
-            }
-            let is_split = root.file_name().and_then(|name| name.to_str()?.parse::<Split>().ok()).is_some();
-            if is_split && source.images.is_empty() {
-                let above = files::parent(root).display();
-                return refuse(format!("is the folder of one split: did you mean --source {above}?"));
-            }
-            let what = format!("source {}", root.display());
-            return Err(Error::Mistakes { what, mistakes: problems });
-        }
-        let more = differing_labels.len().saturating_sub(LABELS_NAMED);
-        source.warnings.extend(differing_labels.into_iter().take(LABELS_NAMED));
-        if more > 0 {
-            source
-                .warnings
-                .push(format!("{} more like this: `isn source check` names all", count(more, "label")));
-        }
-        Ok(source)
+        Self::survey(spec, root, classes, indexes)?.into_source(root)
     }
 
     /// Lists the images that can be read, even if problems are found.
@@ -303,6 +299,40 @@ impl Source {
     }
 }
 
+impl Survey {
+    /// Returns the source in the folder `root`.
+    ///
+    /// # Errors
+    /// [`Error::Mistakes`] with every problem, or [`Error::Source`] if one thing explains them.
+    fn into_source(self, root: &Path) -> Result<Source> {
+        let Survey { mut source, problems, differing_labels } = self;
+        if !problems.is_empty() {
+            let refuse = |why: String| Err(Error::Source { root: root.into(), why });
+            if fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_none()) {
+                return refuse("is empty".into());
+            }
+            if root.join(B3SUMS).is_file() {
+                return refuse(format!("is a tree that isn wrote (it has {B3SUMS}), not source images"));
+            }
+            let is_split = root.file_name().and_then(|name| name.to_str()?.parse::<Split>().ok()).is_some();
+            if is_split && source.images.is_empty() {
+                let above = files::parent(root).display();
+                return refuse(format!("is the folder of one split: did you mean --source {above}?"));
+            }
+            let what = format!("source {}", root.display());
+            return Err(Error::Mistakes { what, mistakes: problems });
+        }
+        let more = differing_labels.len().saturating_sub(LABELS_NAMED);
+        source.warnings.extend(differing_labels.into_iter().take(LABELS_NAMED));
+        if more > 0 {
+            source
+                .warnings
+                .push(format!("{} more like this: `isn source check` names all", count(more, "label")));
+        }
+        Ok(source)
+    }
+}
+
 #[cfg(test)]
 impl Source {
     /// Makes a source for tests that do not read images.
@@ -314,6 +344,8 @@ impl Source {
             layout,
             root: "root".into(),
             images,
+            absent: Vec::new(),
+            absent_rows: Vec::new(),
             is_part: false,
             warnings,
             left_out,

@@ -1,10 +1,11 @@
 //! [`Rows`]: a text file in a source that says the classes of its images.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use super::listing::Listing;
-use super::{LeftOut, join};
+use super::{Absent, LeftOut, join};
 use crate::files;
 use isn_format::class::{Class, ClassId};
 use isn_format::error::{Error, Result, count};
@@ -18,12 +19,12 @@ const MAX_FIELD: usize = 1024;
 const WIDTH: usize = 80;
 /// How many mistakes of a file are told one by one.
 const TOLD: usize = 20;
-/// How many labels of no class are in a warning.
-const SHOWN: usize = 3;
+/// How many labels of no class, and the like, are in a warning.
+pub(super) const SHOWN: usize = 3;
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// The rows of a file: UTF-8, separated by tabs if the first line has one, else by commas, quoted as in
-/// RFC 4180. Empty lines are no rows.
+/// RFC 4180. Lines without anything in a field are no rows.
 pub(super) struct Rows {
     text: String,
     delimiter: u8,
@@ -47,9 +48,19 @@ impl Rows {
         })?;
         let first = text.lines().next().unwrap_or_default();
         let delimiter = if first.contains('\t') { b'\t' } else { b',' };
+        // With Ctrl-Z, some programs for DOS end a text.
+        text.truncate(text.trim_end_matches('\u{1a}').len());
         // It reveals a quote that is still open at the end: the last field then ends with a line break.
         text.push('\n');
         Ok(Rows { text, delimiter })
+    }
+
+    /// Says what is between fields.
+    pub(super) fn separator(&self) -> &'static str {
+        match self.delimiter {
+            b'\t' => "a tab, as in the first line",
+            _ => "a comma, since the first line has no tab",
+        }
     }
 
     /// Calls `each` with the line and the fields of each row, without blanks at their ends, until it returns
@@ -72,7 +83,8 @@ impl Rows {
             let is_open = record.iter().next_back().is_some_and(|field| field.ends_with('\n'));
             last = is_open.then_some(line);
             let fields: Vec<&str> = record.iter().map(str::trim).collect();
-            if !each(line, &fields) {
+            let is_empty = fields.iter().all(|field| field.is_empty());
+            if !is_empty && !each(line, &fields) {
                 return None;
             }
         }
@@ -101,6 +113,23 @@ pub(super) fn short(text: &str) -> String {
         short.push('…');
     }
     short
+}
+
+/// A word of a file, for a message: with characters that nobody sees, such as a space without width, as their
+/// numbers.
+pub(super) fn visible(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return text.into();
+    }
+    let mut shown = String::new();
+    for c in text.chars() {
+        match c.is_ascii() {
+            true => shown.push(c),
+            // Behind another character, one that combines with it is not escaped.
+            false => shown.extend(format!("x{c}").escape_debug().skip(1)),
+        }
+    }
+    shown.into()
 }
 
 /// Returns a path that a row has in the form in which files are found: below its folder, in Unicode's form C,
@@ -142,6 +171,7 @@ pub(super) fn words<'c>(spec: &SourceSpec, classes: &'c [Class]) -> HashMap<Stri
 pub(super) struct Findings<'f> {
     file: &'f str,
     mistakes: usize,
+    absent: usize,
     repeated: Option<(usize, usize, String)>,
     repetitions: usize,
     /// How many images have a label of no class, by that label.
@@ -155,7 +185,7 @@ pub(super) struct Findings<'f> {
 impl<'f> Findings<'f> {
     pub(super) fn new(file: &'f str) -> Self {
         let (labels, splits) = (BTreeMap::new(), BTreeMap::new());
-        Findings { file, mistakes: 0, repeated: None, repetitions: 0, labels, splits, others: 0 }
+        Findings { file, mistakes: 0, absent: 0, repeated: None, repetitions: 0, labels, splits, others: 0 }
     }
 
     /// Reports a mistake in a row. Of many, the first are told.
@@ -166,11 +196,20 @@ impl<'f> Findings<'f> {
         }
     }
 
+    /// Reports a row whose image is not there. Of many, the first are told.
+    pub(super) fn absent(&mut self, listing: &mut Listing<'_>, line: usize, why: String, image: Absent) {
+        self.absent += 1;
+        if self.absent <= TOLD {
+            listing.absent_rows.push(format!("{} line {line}: {why}", self.file));
+        }
+        listing.absent.push(image);
+    }
+
     /// Counts a row whose label is that of no class. Its image may not be there.
     pub(super) fn no_class(&mut self, label: &str, is_there: bool) {
         let why = match label {
             "" => "it has no label".to_owned(),
-            _ => format!("its label '{label}' is that of no class of the recipe"),
+            _ => format!("its label '{}' is that of no class of the recipe", visible(label)),
         };
         self.others += usize::from(!is_there);
         *self.labels.entry(why).or_default() += u64::from(is_there);
@@ -199,11 +238,19 @@ impl<'f> Findings<'f> {
         self.repeated.get_or_insert_with(|| (line, first, path.to_owned()));
     }
 
+    /// Whether there are rows about neither an image that is there nor one of the recipe, and no mistakes.
+    pub(super) fn has_others(&self) -> bool {
+        self.others > 0 && self.mistakes == 0
+    }
+
     /// Tells what was counted.
     pub(super) fn finish(self, listing: &mut Listing<'_>) {
         let file = self.file;
         if let Some(more) = self.mistakes.checked_sub(TOLD).filter(|more| *more > 0) {
             listing.problem(format!("{file}: {} have mistakes like these", count(more, "more row")));
+        }
+        if let Some(more) = self.absent.checked_sub(TOLD).filter(|more| *more > 0) {
+            listing.absent_rows.push(format!("{file}: {} without an image", count(more, "more row")));
         }
         if let Some((line, first, path)) = self.repeated {
             let more = match self.repetitions - 1 {

@@ -20,7 +20,8 @@ pub struct Count {
     pub split: Split,
     /// The number of images found.
     pub found: u64,
-    /// The number that ImageNet has; `None` for a source whose numbers are not known.
+    /// The number that ImageNet has, that the recipe expects, or that a list has, if some of it is missing;
+    /// `None` for a source whose numbers are not known.
     pub expected: Option<u64>,
     /// The number of images that are missing.
     pub missing: u64,
@@ -44,9 +45,10 @@ impl Count {
     }
 }
 
-/// Names each class and split with images missing or too many.
+/// Names each class and split with images missing or too many, and the rows of a list without an image.
 pub(crate) fn findings(recipe: &Recipe, source: &Source) -> Vec<String> {
-    counts(recipe, source).iter().filter_map(Count::finding).collect()
+    let counts = counts(recipe, source);
+    counts.iter().filter_map(Count::finding).chain(source.absent_rows.iter().cloned()).collect()
 }
 
 /// Counts the images of each class in each split.
@@ -60,21 +62,28 @@ pub(crate) fn counts(recipe: &Recipe, source: &Source) -> Vec<Count> {
     for image in &source.images {
         *all.entry((&image.class, image.split)).or_default() += 1;
     }
+    let mut absent: HashMap<(&ClassId, Split), Vec<String>> = HashMap::new();
+    for image in &source.absent {
+        absent.entry((&image.class, image.split)).or_default().push(image.id.clone());
+    }
     let mut counts = Vec::new();
     for class in &recipe.classes {
         for &split in splits {
             let found = all.get(&(&class.id, split)).copied().unwrap_or_default();
-            let expected = recipe.expected(&class.id, split);
-            if found == 0 && expected.is_none() {
-                continue;
-            }
             let missing_ids = match (recipe.source.kind, split) {
                 (SourceKind::Ilsvrc2012, Split::Val) => {
                     let ids = ilsvrc2012::val_ids(class.id.as_str());
                     ids.filter(|id| !there.contains(id.as_str())).collect()
                 }
-                _ => Vec::new(),
+                _ => absent.remove(&(&class.id, split)).unwrap_or_default(),
             };
+            let mut expected = recipe.expected(&class.id, split);
+            if !missing_ids.is_empty() {
+                expected = expected.max(Some(found + missing_ids.len() as u64));
+            }
+            if found == 0 && expected.is_none() {
+                continue;
+            }
             counts.push(Count {
                 class: class.id.clone(),
                 split,

@@ -124,6 +124,8 @@ pub(super) fn json(subject: &Subject, report: &DuplicatesReport) -> Map<String, 
             "similarity": (near.similarity * 1e4).round() / 1e4,
         })
     });
+    let ids = report.groups.iter().flat_map(|group| &group.members);
+    let ids: Map<String, Value> = ids.map(|item| (item.path.clone(), json!(item.source_id))).collect();
     let leaks: Vec<&Group> = report.cross_split().collect();
     object(json!({
         "exact": paths(&report.exact),
@@ -132,6 +134,7 @@ pub(super) fn json(subject: &Subject, report: &DuplicatesReport) -> Map<String, 
         "cross_class": report.cross_class().count(),
         "leakage": leaks.iter().map(|group| group.members.iter().map(|item| &item.path).collect()).collect::<Vec<Vec<_>>>(),
         "pairs": pairs.collect::<Vec<_>>(),
+        "source_ids": ids,
         "low_contrast": report.low_contrast,
         "undecodable": report.broken,
     }))

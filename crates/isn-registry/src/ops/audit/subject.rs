@@ -132,7 +132,8 @@ impl Subject {
             let why = format!("has no image of the classes of the recipe of {}", recipe.id());
             return Err(Error::invalid(root.display(), why));
         }
-        self.warnings = problems.into_iter().map(|problem| problem.why).chain(source.warnings).collect();
+        let problems = problems.into_iter().map(|problem| problem.why);
+        self.warnings = problems.chain(source.absent_rows).chain(source.warnings).collect();
         *files = source.images.iter().map(|image| image.path.clone()).collect();
         self.labels = recipe.classes.iter().map(|one| (one.id.clone(), one.label.clone())).collect();
         let has_splits = source.images.iter().any(|image| image.split != Split::Train);

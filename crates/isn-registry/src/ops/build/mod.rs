@@ -251,6 +251,10 @@ fn job_digest(inputs: &Inputs, source: &Source) -> Digest {
         add(&image.len.to_le_bytes());
         add(&image.modified_ns.to_le_bytes());
     }
+    // What is a part for one list is the whole for a shorter one.
+    if source.is_part {
+        add(b"part");
+    }
     Digest::of_hasher(&hasher)
 }
 
