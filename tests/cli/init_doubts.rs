@@ -101,6 +101,12 @@ fn folders_that_are_batches() {
             refused(&of(&folders, &[("l.csv", &list)]), why);
         }
     }
+    let batches = [("batch_1/", 0..8), ("batch_2/", 8..16)];
+    let unread = rows("file;label", 0..16, |n, class| format!("{n}.png;{class}"));
+    refused(&of(&batches, &[("l.csv", &unread)]), "the classes batch_1 and batch_2, and l.csv names images");
+    // These are no batches.
+    let list = rows("file,a,b", 0..16, |n, class| format!("{n}.png,{class},{}", n % 3));
+    init(&of(&[("n01440764/", 0..8), ("n01443537/", 8..16)], &[("l.csv", &list)])).ok();
     // Classes, by the names of files.
     let list = in_classes("file,label", |class, n| format!("{n}.png,{class}"));
     let (recipe, ..) = published(&of(&[("cat/", 0..4), ("dog/", 4..8)], &[("l.csv", &list)]));
@@ -268,7 +274,7 @@ fn one_class_only_if_nothing_may_say_several() {
     ] {
         refused(
             &of(&[("pics/", 0..8)], &[(name, &text)]),
-            &format!("{name} names them and may say their classes, but isn does not read such a file"),
+            &format!("{name} names images and may say their classes, but isn does not read such a file"),
         );
     }
     for file in ["labels.xlsx", "labels.npy", "x.mat", "data.parquet", "labels.csv.gz"] {

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use super::and;
 use super::folder::Folder;
-use super::lists;
 use super::names::{Named, is_bare, named, rest};
+use super::texts;
 use crate::source::{Listing, join};
 use isn_format::error::count;
 use isn_format::split::Split;
@@ -164,7 +164,7 @@ pub(super) fn unsorted(listing: &Listing<'_>, tree: &Folder, places: &[&Folder])
     let images = count(tree.total(), "image");
     let all = || std::iter::once(tree).chain(places.iter().copied());
     if let Some(list) = all().find_map(|folder| folder.lists().next()) {
-        let why = lists::why_not(listing, tree, list);
+        let why = texts::why_not(listing, tree, list);
         return Some(format!(
             "is only partly clear: its {images} are in no folder of a class, and {list} may say their classes, but \
              is no list whose rows name them ({why}). Sort the images into a folder for each class; or give the list a \

@@ -1,28 +1,23 @@
-//! Files that say the classes of images: lists, and annotations of a split. Nothing that may be meant in two
+//! Lists of images. Nothing that may be meant in two
 //! ways is guessed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::fs::File;
-use std::io::Read;
 
 use super::and;
 use super::folder::Folder;
 use super::names::{Named, named, rest};
-use super::table::{Images, Table, is_label};
-use crate::source::annotated::{Image, Names};
-use crate::source::rows::{Rows, path_of, short};
-use crate::source::{Listing, image_stem, join};
+use super::table::{Images, Table};
+use crate::source::Listing;
+use crate::source::rows::{path_of, short};
 use isn_format::class::check_label;
 use isn_format::error::count;
 use isn_format::source_spec::{HERE, ListSpec, check_folder, nfc};
 use isn_format::split::Split;
 
-/// After how many rows without an image and its class a file is none of annotations.
-const UNKNOWN: usize = 10_000;
 /// The extensions of lists.
 const TABLES: [&str; 2] = ["csv", "tsv"];
 /// How many files are looked at.
-const FILES: usize = 100;
+pub(super) const FILES: usize = 100;
 
 /// What a list says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,179 +101,9 @@ impl Listed {
     }
 }
 
-/// Finds the file that says the classes of the images in `place`, which is a split without folders of
-/// classes.
-///
-/// # Errors
-/// That there are several, or that one has several columns that may be the class.
-pub(super) fn annotations(
-    listing: &Listing<'_>,
-    tree: &Folder,
-    place: &Folder,
-    classes: &BTreeSet<String>,
-) -> Result<Option<String>, String> {
-    let images: Vec<Image> =
-        place.paths().into_iter().map(|path| Image { path, id: String::new() }).collect();
-    let names = Names::of(&images);
-    let kinds = ["csv", "tsv", "txt"];
-    let beside = tree.others.iter().map(String::as_str).filter(|path| is_text(path, &kinds));
-    let mut found = Vec::new();
-    for path in place.texts(&kinds).into_iter().chain(beside).take(FILES) {
-        if check_folder(path).is_ok() && annotates(listing, path, (&names, &images), classes)? {
-            found.push(path);
-        }
-    }
-    match found[..] {
-        [] => Ok(None),
-        [file] => Ok(Some(file.to_owned())),
-        _ => Err(format!(
-            "has several files that say the classes of {}/, {}: move away those that are not to be read",
-            place.path,
-            and(&found)
-        )),
-    }
-}
-
-/// Whether the first field of each row is an image, and the second its class.
-///
-/// # Errors
-/// That another column may be the class.
-fn annotates(
-    listing: &Listing<'_>,
-    file: &str,
-    (names, images): (&Names, &[Image]),
-    classes: &BTreeSet<String>,
-) -> Result<bool, String> {
-    let Ok(rows) = Rows::read(listing, file) else { return Ok(false) };
-    let is_class = |word: &str| classes.contains(&*nfc(word));
-    let (mut all, mut known, mut right, mut wrong) = (0, 0, 0, 0);
-    let mut header: Vec<String> = Vec::new();
-    // Other columns whose fields are classes, too, and whether they have been others than the second.
-    let mut others: Option<BTreeMap<usize, bool>> = None;
-    rows.each(|_, fields| {
-        let class = fields.get(1).copied().filter(|word| is_class(word));
-        let image = path_of(fields[0]).ok().and_then(|path| names.find(images, &path).ok());
-        if all == 0 && image.is_none() && class.is_none() {
-            header = fields.iter().map(|field| (*field).to_owned()).collect();
-        }
-        all += 1;
-        known += usize::from(class.is_some() || image.is_some());
-        right += usize::from(class.is_some() && image.is_some());
-        wrong += usize::from(class.is_none() && image.is_some());
-        if image.is_some() {
-            let others = others.get_or_insert_with(|| (2..fields.len()).map(|at| (at, false)).collect());
-            others.retain(|at, differs| {
-                *differs |= fields.get(*at) != fields.get(1);
-                fields.get(*at).is_some_and(|word| is_class(word))
-            });
-        }
-        // Most files are others.
-        all < UNKNOWN || right > 0
-    });
-    let is_label = |at: usize| header.get(at).is_some_and(|name| is_label(name));
-    let is_one = right > 0 && wrong == 0 && right * 10 >= known * 9;
-    let same = others.into_iter().flatten().filter(|(_, differs)| *differs).map(|(at, _)| at);
-    let named = (2..header.len()).filter(|at| is_label(*at) && !is_label(1));
-    let rivals: BTreeSet<usize> = same.chain(named).collect();
-    let is_guess = is_guess(file) || header.get(1).is_some_and(|name| is_guess(name));
-    match rivals.first() {
-        _ if is_one && is_guess => Err(format!(
-            "is only partly clear: by its name, {file} or its second column has the guesses of a model: move it \
-             away, or rename it"
-        )),
-        Some(at) if is_one || (right > 0 && is_label(*at)) => Err(format!(
-            "is only partly clear: the class of an image is the second field of each row of {file}, and the field \
-             {} may be it as well{}: remove that column, or put the class second",
-            at + 1,
-            header.get(*at).map(|name| format!(" ({})", short(name))).unwrap_or_default()
-        )),
-        _ => Ok(is_one),
-    }
-}
-
 /// Whether a file may be a list, by its extension.
 pub(super) fn is_table(path: &str) -> bool {
     is_text(path, &TABLES)
-}
-
-/// Says why a file is no list: what its second row is.
-pub(super) fn why_not(listing: &Listing<'_>, tree: &Folder, file: &str) -> String {
-    let rows = match Rows::read(listing, file) {
-        Ok(rows) => rows,
-        Err(error) => return error.to_string(),
-    };
-    let mut second = None;
-    rows.each(|line, fields| {
-        second = (line > 1).then(|| (line, fields.iter().map(|field| short(field)).collect::<Vec<_>>()));
-        second.is_none()
-    });
-    let image = tree.paths().into_iter().next().unwrap_or_default();
-    match second {
-        Some((line, fields)) => {
-            let n = count(fields.len(), "field");
-            let fields: Vec<String> = fields.into_iter().map(|field| format!("'{field}'")).collect();
-            format!(
-                "the {n} of line {line}: {}; none is the path of an image, such as {image}, or most rows have none",
-                fields.join(", ")
-            )
-        }
-        None => "it has one row".into(),
-    }
-}
-
-/// How many images are looked for in other files, and in how much of one, in bytes.
-const IMAGES: usize = 50;
-const HEAD: u64 = 1 << 20;
-
-/// A file that is no list, and names several of the images.
-pub(super) fn names_images(listing: &Listing<'_>, tree: &Folder) -> Option<String> {
-    let images: Vec<String> = tree.paths().into_iter().take(IMAGES).collect();
-    let names: Vec<&str> =
-        images.iter().map(|path| path.rsplit('/').next().unwrap_or(path)).map(long_stem).collect();
-    let names: Vec<String> = names.into_iter().map(str::to_lowercase).collect();
-    let mut named: BTreeSet<&str> = BTreeSet::new();
-    let all = Images::of(tree);
-    // What is understood of a list has been said.
-    let is_no_list = |path: &&str| !is_table(path) || matches!(read(listing, &all, path), Ok(None));
-    let kinds = ["csv", "tsv", "txt", "lst", "json", "jsonl", "ndjson", "xml", "yaml", "yml"];
-    for path in tree.texts(&kinds).into_iter().filter(is_no_list) {
-        let mut head = Vec::new();
-        let read =
-            File::open(join(listing.root, path)).and_then(|file| file.take(HEAD).read_to_end(&mut head));
-        // UTF-16 has zeros.
-        head.retain(|byte| *byte != 0);
-        let text = String::from_utf8_lossy(&head).to_lowercase();
-        let found = names.iter().map(String::as_str).filter(|name| read.is_ok() && text.contains(name));
-        named.extend(found);
-        if named.len() > 1 {
-            return Some(path.to_owned());
-        }
-    }
-    None
-}
-
-/// The name of an image without its extension, if that is long enough to be found in a text.
-fn long_stem(name: &str) -> &str {
-    image_stem(name).filter(|stem| stem.len() > 5).unwrap_or(name)
-}
-
-/// A file that may say the classes of images, whose format isn does not read; or one beside an image that has
-/// its name.
-pub(super) fn unread(tree: &Folder) -> Option<String> {
-    let tables = ["xlsx", "xls", "ods", "npy", "npz", "mat", "parquet", "pkl", "h5", "gz", "zip"];
-    if let Some(file) = tree.texts(&tables).first() {
-        return Some((*file).to_owned());
-    }
-    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    let images: HashSet<String> = tree
-        .paths()
-        .iter()
-        .map(|path| name(path))
-        .filter_map(|name| Some(image_stem(&name)?.into()))
-        .collect();
-    let beside = tree.texts(&["txt", "json", "xml"]).into_iter();
-    let is_one = |path: &&str| name(path).rsplit_once('.').is_some_and(|(stem, _)| images.contains(stem));
-    beside.filter(is_one).nth(1).map(Into::into)
 }
 
 /// Whether a file has one of these extensions, in any case.
@@ -301,7 +126,7 @@ pub(super) struct Doubt {
 }
 
 /// Whether a file has the guesses of a model, by its name.
-fn is_guess(file: &str) -> bool {
+pub(super) fn is_guess(file: &str) -> bool {
     const GUESSES: [&str; 9] = [
         "submission",
         "submissions",
@@ -320,13 +145,13 @@ fn is_guess(file: &str) -> bool {
 ///
 /// # Errors
 /// What is not understood of a file that does.
-fn read(listing: &Listing<'_>, images: &Images, file: &str) -> Result<Option<Listed>, Doubt> {
+pub(super) fn read(listing: &Listing<'_>, images: &Images, file: &str) -> Result<Option<Listed>, Doubt> {
     let Some(table) = Table::read(listing, file) else { return Ok(None) };
     let doubt = |why: String, named: HashSet<String>, path: Option<usize>| Doubt {
         file: file.to_owned(),
         why: format!("{file} names images, but {why}"),
         named,
-        says_nothing: is_guess(file) || table.header.len() == 1,
+        says_nothing: is_guess(file) || table.has_one_column(),
         says_splits: table.may_say_splits(path),
     };
     let all = || images.paths.values().flatten().cloned().collect();

@@ -1,6 +1,7 @@
 //! [`look`]: guesses how a folder of pictures is laid out: which folders are splits, and which are classes,
 //! or which file says so.
 
+mod annotations;
 mod doubt;
 mod folder;
 mod lists;
@@ -8,6 +9,7 @@ mod names;
 mod table;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -107,32 +109,41 @@ pub(crate) fn look(root: &Path) -> Result<Look> {
             Err(doubt) => Err(format!("{why}. {} does not settle it: {}", doubt.file, doubt.why)),
         },
     }
-    .and_then(|look| match look.classes.len() {
-        1 if look.list.is_none() => one_class(&listing, &tree, look),
-        _ => Ok(look),
+    .and_then(|look| {
+        let may_be_batches = look.splits.is_empty() && names::are_numbered(&look.classes);
+        match look.list {
+            None if look.classes.len() == 1 || may_be_batches => few_classes(&listing, &tree, look),
+            _ => Ok(look),
+        }
     })
     .map_err(invalid)
 }
 
-/// Images are of one class only if nothing else may say several.
+/// Images are of one class, or of folders that may be batches, only if nothing else may say their classes.
 ///
 /// # Errors
 /// The file that names them, and is no list.
-fn one_class(listing: &Listing<'_>, tree: &Folder, mut look: Look) -> Result<Look, String> {
-    if let Some(file) = lists::names_images(listing, tree) {
+fn few_classes(listing: &Listing<'_>, tree: &Folder, mut look: Look) -> Result<Look, String> {
+    let classes = |look: &Look| match look.classes.len() {
+        1 => "one class".into(),
+        _ => format!("the classes {}", and(&look.classes)),
+    };
+    if let Some(file) = texts::names_images(listing, tree) {
         let why = match lists::is_table(&file) {
-            true => format!("is no list that isn reads: {}", lists::why_not(listing, tree, &file)),
+            true => format!("is no list that isn reads: {}", texts::why_not(listing, tree, &file)),
             false => "isn does not read such a file".into(),
         };
         return Err(format!(
-            "is only partly clear: its images are in no folders of several classes, and {file} names them and may \
+            "is only partly clear: by its folders it has {}, and {file} names images and may \
              say their classes, but {why}. Make a list of it, labels.csv, with the header path,label and a row for \
-             each image; or, if they are one class, move {file} away"
+             each image; or, if the folders say all, move {file} away",
+            classes(&look)
         ));
     }
-    if let Some(file) = lists::unread(tree) {
+    if let Some(file) = texts::unread(tree) {
         look.notes.push(format!(
-            "{file} may say the classes, which isn does not read of such a file: all images are taken for one class"
+            "{file} may say the classes, which isn does not read of such a file: by its folders the source has {}",
+            classes(&look)
         ));
     }
     Ok(look)
@@ -280,7 +291,7 @@ fn folders(root: &Path, listing: &Listing<'_>, tree: &Folder) -> Result<(Look, O
                 let split =
                     splits.iter().find(|(_, folder)| folder.path == place.path).map(|(split, _)| *split);
                 let is_alone = splits.iter().filter(|(of, _)| Some(*of) == split).count() == 1;
-                match lists::annotations(listing, tree, place, &known)? {
+                match annotations::find(listing, tree, place, &known)? {
                     Some(file) if is_alone => annotated.extend(split.map(|split| (split, file))),
                     None if split == Some(Split::Test)
                         && is_alone

@@ -147,11 +147,12 @@ pub(super) fn is_bare(name: &str) -> bool {
     is_one_of(&BARE, name)
 }
 
-/// Whether the names of folders differ in their numbers only, as those of batches do.
+/// Whether the names of folders are words that differ in their numbers only, as those of batches do.
+/// `n01440764` and `c0` have no word.
 pub(super) fn are_numbered(folders: &[String]) -> bool {
     let letters = |folder: &String| folder.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
     let all: BTreeSet<String> = folders.iter().map(letters).collect();
-    all.len() == 1 && all.iter().all(|name| name.chars().any(char::is_alphabetic))
+    all.len() == 1 && all.iter().all(|name| name.chars().filter(|c| c.is_alphabetic()).count() > 2)
 }
 
 fn is_one_of(words: &[&str], name: &str) -> bool {

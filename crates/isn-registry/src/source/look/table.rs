@@ -176,6 +176,11 @@ impl Table {
         (!is_ledger && !rows.is_empty()).then_some(Table { header, rows })
     }
 
+    /// Whether no row has more than one field.
+    pub(super) fn has_one_column(&self) -> bool {
+        self.header.len() == 1 && self.rows.iter().all(|row| row.len() == 1)
+    }
+
     /// The names of columns, for a message.
     fn named(&self, columns: &[usize]) -> String {
         and(&columns.iter().map(|at| short(&self.header[*at])).collect::<Vec<_>>())
