@@ -104,6 +104,10 @@ fn folders_that_are_batches() {
     let batches = [("batch_1/", 0..8), ("batch_2/", 8..16)];
     let unread = rows("file;label", 0..16, |n, class| format!("{n}.png;{class}"));
     refused(&of(&batches, &[("l.csv", &unread)]), "the classes batch_1 and batch_2, and l.csv names images");
+    let whole = rows("path,label,split", 0..16, |n, class| {
+        format!("batch_{}/{n}.png,{class},{}", n / 8 + 1, test_of(n))
+    });
+    refused(&of(&batches, &[("l.csv", &whole)]), "or write a recipe of kind = \\\"list\\\"");
     // These are no batches.
     let list = rows("file,a,b", 0..16, |n, class| format!("{n}.png,{class},{}", n % 3));
     init(&of(&[("n01440764/", 0..8), ("n01443537/", 8..16)], &[("l.csv", &list)])).ok();

@@ -201,8 +201,8 @@ fn beside_classes(
     if mixed.len() * 2 > *folders {
         return Err(format!(
             "is only partly clear: its folders may say the classes, but {file} gives images of {} several labels. \
-             If {file} has the classes, move all images into one folder that its rows name; if the folders have \
-             them, move {file} away",
+             If {file} has the classes, move all images into one folder that its rows name, or write a recipe of kind = \
+             \"list\" (docs/recipe.md); if the folders have them, move {file} away",
             and(mixed)
         ));
     }
