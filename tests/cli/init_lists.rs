@@ -5,7 +5,7 @@ use crate::init::{folder, has, init, published};
 use crate::sandbox::Sandbox;
 
 /// A folder with these files and `n` images in each of these folders, called 0.png and so on.
-fn of(folders: &[(&str, std::ops::Range<usize>)], files: &[(&str, &str)]) -> Sandbox {
+pub fn of(folders: &[(&str, std::ops::Range<usize>)], files: &[(&str, &str)]) -> Sandbox {
     let images =
         folders.iter().flat_map(|(folder, all)| all.clone().map(move |n| format!("{folder}{n}.png")));
     let files = files.iter().map(|(name, text)| format!("{name}={text}"));
@@ -14,13 +14,13 @@ fn of(folders: &[(&str, std::ops::Range<usize>)], files: &[(&str, &str)]) -> San
 }
 
 /// Rows for images `from..to`, whose classes alternate.
-fn rows(header: &str, all: std::ops::Range<usize>, row: impl Fn(usize, &str) -> String) -> String {
+pub fn rows(header: &str, all: std::ops::Range<usize>, row: impl Fn(usize, &str) -> String) -> String {
     let rows = all.map(|n| row(n, ["cat", "Hot Dog"][n % 2]) + "\n");
     format!("{header}\n{}", rows.collect::<String>())
 }
 
 #[track_caller]
-fn refused(sandbox: &Sandbox, why: &str) {
+pub fn refused(sandbox: &Sandbox, why: &str) {
     init(sandbox).fails(1, why);
     assert!(!sandbox.path("my-photos-recipe").exists());
 }
@@ -125,11 +125,19 @@ fn lists_as_people_have_them() {
 fn what_a_list_leaves_out_is_told() {
     let labels = rows("id,breed", 0..8, |n, class| format!("{n},{class}"));
     let others = "id,breed\n8,cat\n9,cat\n";
-    let sandbox =
-        of(&[("train/", 0..8), ("test/", 8..10)], &[("labels.csv", &labels), ("example.csv", others)]);
+    let sandbox = of(
+        &[("train/", 0..8), ("test/", 8..10)],
+        &[("labels.csv", &labels), ("sample_submission.csv", others)],
+    );
     let ran = sandbox.isn(&["init", "My photos", "--licence", "x"]).ok();
-    has(&ran.stdout, &["  list     labels.csv\n", "left out test (2 images): no row of labels.csv names it"]);
-    has(&ran.stderr, &["example.csv names images that labels.csv does not, and is not read"]);
+    has(
+        &ran.stdout,
+        &[
+            "  list     labels.csv\n  columns  path = id, label = breed\n",
+            "left out test (2 images): no row of labels.csv names it",
+        ],
+    );
+    has(&ran.stderr, &["sample_submission.csv names images that labels.csv does not, and is not read"]);
     let sandbox = of(&[("images/", 0..10)], &[("labels.csv", &labels)]);
     has(&init(&sandbox).ok().stderr, &["left out 2 images: 1 in images/8.png, 1 in images/9.png"]);
     assert_eq!(sandbox.isn(&["init", "My photos", "--out", "r", "--json"]).ok().json()["list"], "labels.csv");

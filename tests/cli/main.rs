@@ -31,6 +31,7 @@ mod grocerystore;
 mod http;
 mod images;
 mod init;
+mod init_doubts;
 mod init_layouts;
 mod init_lists;
 mod kept;

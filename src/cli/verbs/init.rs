@@ -14,7 +14,7 @@ use crate::cli::run::{Run, Verb};
 use isn_format::dataset_ref::Name;
 use isn_format::error::{Result, count};
 use isn_format::text::shell_path;
-use isn_registry::ops::init::{InitOptions, InitReport, init};
+use isn_registry::ops::init::{Columns, InitOptions, InitReport, init};
 use isn_registry::recipe_file::RECIPE_TOML;
 
 /// How many of the classes, and of what was left out, are printed.
@@ -70,6 +70,14 @@ fn print(output: &Output, report: &InitReport, source: &Path) {
     );
     if let Some(list) = &report.list {
         writeln!(text, "  list     {list}");
+    }
+    if let Some(Columns { path, label, split, not_read }) = &report.columns {
+        let split = split.as_ref().map(|split| format!(", split = {split}")).unwrap_or_default();
+        let not_read = match &not_read[..] {
+            [] => String::new(),
+            not_read => format!("; not read: {}", not_read.join(", ")),
+        };
+        writeln!(text, "  columns  path = {path}, label = {label}{split}{not_read}");
     }
     for (split, folders) in &report.splits {
         let file = report.annotated.get(split).map(|file| format!(" (classes from {file})"));

@@ -24,7 +24,7 @@ use isn_format::pixel_spec::ExifOrientation;
 use isn_format::recipe::Recipe;
 use isn_format::rel_path::RelPath;
 use isn_format::source_kind::SourceKind;
-use isn_format::source_spec::{Ids, Names, SourceSpec};
+use isn_format::source_spec::{Ids, ListSpec, Names, SourceSpec};
 use isn_format::split::Split;
 use isn_format::text::is_formula;
 
@@ -66,6 +66,9 @@ pub struct InitReport {
     /// The list that has the images, if one has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub list: Option<String>,
+    /// Its columns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Columns>,
     /// The files that say the classes of a split's images.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub annotated: BTreeMap<Split, String>,
@@ -83,6 +86,20 @@ pub struct InitReport {
     pub left_out: Vec<LeftOut>,
     /// What the user should know.
     pub warnings: Vec<String>,
+}
+
+/// What the columns of a list are taken for.
+#[derive(Debug, Serialize)]
+pub struct Columns {
+    /// That of the paths.
+    pub path: String,
+    /// That of the labels.
+    pub label: String,
+    /// That of the splits, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<String>,
+    /// Those that are not read.
+    pub not_read: Vec<String>,
 }
 
 /// A class that was found.
@@ -143,7 +160,7 @@ pub fn init(options: &InitOptions<'_>, progress: &dyn Progress) -> Result<InitRe
         return Err(Error::invalid("--licence", "is empty, or has a control character"));
     }
     let look = look(options.source)?;
-    let Look { splits, is_part, classes: folders, list, annotated, notes: mut warnings } = look;
+    let Look { splits, is_part, classes: folders, list, unread, annotated, notes: mut warnings } = look;
     let real = fs::canonicalize(options.source).map_err(Error::io("read", options.source))?;
     let folder = real.file_name().unwrap_or_default().to_string_lossy();
     let name = options.name.map_or_else(|| names::dataset(&folder), |name| Ok(name.clone()))?;
@@ -151,7 +168,7 @@ pub fn init(options: &InitOptions<'_>, progress: &dyn Progress) -> Result<InitRe
     if options.out.is_none() {
         files::check_apart(&out, "the folder of pictures", options.source)?;
     }
-    let classes = names::classes(&folders, &name)?;
+    let classes = names::classes(&folders, list.is_some(), &name)?;
     let is_usual = splits.iter().all(|(split, folder)| split.as_str() == folder);
     let one_each = folders.into_iter().map(|folder| vec![folder]);
     let folders = classes.iter().map(|class| class.id.clone()).zip(one_each).collect();
@@ -210,6 +227,12 @@ pub fn init(options: &InitOptions<'_>, progress: &dyn Progress) -> Result<InitRe
         out,
         images: source.images.len() as u64,
         splits: folders,
+        columns: spec.list.clone().map(|ListSpec { path, label, split, .. }| Columns {
+            path,
+            label,
+            split,
+            not_read: unread,
+        }),
         list: spec.list.map(|list| list.file),
         annotated: spec.annotated.into_iter().collect(),
         classes,

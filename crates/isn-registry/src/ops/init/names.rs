@@ -25,9 +25,14 @@ pub(super) fn dataset(folder: &str) -> Result<Name> {
     lawful.ok_or_else(|| Error::Internal(format!("no name for the folder {folder}")))
 }
 
-/// Proposes a class for each of the folders, which are sorted.
-pub(super) fn classes(folders: &[String], dataset: &Name) -> Result<Vec<Class>> {
-    let last = |folder: &str| folder.rsplit('/').next().unwrap_or_default().to_owned();
+/// Proposes a class for each of the folders, or of the labels of a list, which are sorted.
+pub(super) fn classes(folders: &[String], is_list: bool, dataset: &Name) -> Result<Vec<Class>> {
+    // A label is no path.
+    let last = |folder: &str| match is_list {
+        true => folder.to_owned(),
+        false => folder.rsplit('/').next().unwrap_or_default().to_owned(),
+    };
+    let is_here = |folder: &String| folder == HERE && !is_list;
     let mut firsts: BTreeMap<String, usize> = BTreeMap::new();
     for folder in folders {
         *firsts.entry(id_of(&last(folder)).to_ascii_lowercase()).or_default() += 1;
@@ -42,7 +47,7 @@ pub(super) fn classes(folders: &[String], dataset: &Name) -> Result<Vec<Class>> 
             _ => id_of(folder),
         };
         let (base, begin) = match base.as_str() {
-            _ if folder == HERE => ("all", 1),
+            _ if is_here(folder) => ("all", 1),
             "" => ("class", 2),
             base => (base, 1),
         };
@@ -53,8 +58,9 @@ pub(super) fn classes(folders: &[String], dataset: &Name) -> Result<Vec<Class>> 
         });
         let id = proposals.find(|id| taken.insert(id.to_ascii_lowercase())).unwrap_or_default();
         let id: ClassId = id.parse().map_err(|e| Error::Internal(format!("a class of {folder}: {e}")))?;
-        let label = if folder == HERE { dataset.to_string() } else { label_of(&last(folder), &id) };
-        let above = folder.rsplit_once('/').map(|(above, _)| last(above)).filter(|above| !is_plain(above));
+        let label = if is_here(folder) { dataset.to_string() } else { label_of(&last(folder), &id) };
+        let above = folder.rsplit_once('/').filter(|_| !is_list);
+        let above = above.map(|(above, _)| last(above)).filter(|above| !is_plain(above));
         let group = above.map(|above| label_of(&above, &id));
         classes.push(Class { id, label, group });
     }
@@ -125,7 +131,7 @@ mod tests {
 
     fn proposed(folders: &[&str]) -> Vec<String> {
         let folders: Vec<String> = folders.iter().map(|folder| (*folder).into()).collect();
-        let classes = classes(&folders, &"photos".parse().unwrap()).unwrap();
+        let classes = classes(&folders, false, &"photos".parse().unwrap()).unwrap();
         classes.into_iter().map(|class| format!("{}: {}", class.id, class.label)).collect()
     }
 
@@ -174,7 +180,7 @@ mod tests {
     fn numbers_are_sorted_as_text() {
         let numbers = |n: usize| (0..n).map(|n| n.to_string()).collect::<Vec<_>>();
         let name = "digits".parse().unwrap();
-        assert!(!are_out_of_order(&classes(&numbers(10), &name).unwrap()));
-        assert!(are_out_of_order(&classes(&numbers(12), &name).unwrap()));
+        assert!(!are_out_of_order(&classes(&numbers(10), false, &name).unwrap()));
+        assert!(are_out_of_order(&classes(&numbers(12), false, &name).unwrap()));
     }
 }

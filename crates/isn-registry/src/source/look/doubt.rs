@@ -8,7 +8,8 @@ use std::path::Path;
 use super::and;
 use super::folder::Folder;
 use super::names::{Named, is_bare, named, rest};
-use crate::source::join;
+use super::texts;
+use crate::source::{Listing, join};
 use isn_format::error::count;
 use isn_format::split::Split;
 use isn_format::text::shell_path;
@@ -159,13 +160,14 @@ pub(super) fn check(
 }
 
 /// Says that images are in no folder of a class, where something else may say their classes.
-pub(super) fn unsorted(tree: &Folder, places: &[&Folder]) -> Option<String> {
+pub(super) fn unsorted(listing: &Listing<'_>, tree: &Folder, places: &[&Folder]) -> Option<String> {
     let images = count(tree.total(), "image");
     let all = || std::iter::once(tree).chain(places.iter().copied());
     if let Some(list) = all().find_map(|folder| folder.lists().next()) {
+        let why = texts::why_not(listing, tree, list);
         return Some(format!(
             "is only partly clear: its {images} are in no folder of a class, and {list} may say their classes, but \
-             is no list whose rows name them. Sort the images into a folder for each class; or give the list a \
+             is no list whose rows name them ({why}). Sort the images into a folder for each class; or give the list a \
              header such as path,label, and a row for each image; or, if they are one class, move {list} away"
         ));
     }

@@ -1,24 +1,23 @@
-//! Files that say the classes of images: lists, and annotations of a split. Nothing that may be meant in two
+//! Lists of images. Nothing that may be meant in two
 //! ways is guessed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::and;
 use super::folder::Folder;
-use super::names::{Named, named};
+use super::names::{Named, named, rest};
 use super::table::{Images, Table};
 use crate::source::Listing;
-use crate::source::annotated::{Image, Names};
-use crate::source::rows::{Rows, path_of, short};
+use crate::source::rows::{path_of, short};
 use isn_format::class::check_label;
 use isn_format::error::count;
 use isn_format::source_spec::{HERE, ListSpec, check_folder, nfc};
 use isn_format::split::Split;
 
-/// After how many rows without an image and its class a file is none of annotations.
-const UNKNOWN: usize = 10_000;
+/// The extensions of lists.
+const TABLES: [&str; 2] = ["csv", "tsv"];
 /// How many files are looked at.
-const FILES: usize = 100;
+pub(super) const FILES: usize = 100;
 
 /// What a list says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +27,14 @@ pub(super) struct Listed {
     pub(super) splits: Vec<(Split, String)>,
     /// Its labels.
     pub(super) labels: BTreeSet<String>,
-    /// A folder whose images have several labels.
-    pub(super) mixed: Option<String>,
+    /// Its columns that are not read.
+    pub(super) unread: Vec<String>,
+    /// The images that it names, with the split that its column says.
+    pub(super) named: HashMap<String, Option<Split>>,
+    /// Whether it names them without their folders, which are several.
+    pub(super) is_bare: bool,
+    /// The folders whose images have several labels, and how many folders there are.
+    pub(super) mixed: (Vec<String>, usize),
     /// What a person should know, one line each.
     pub(super) notes: Vec<String>,
 }
@@ -38,79 +43,67 @@ pub(super) struct Listed {
 ///
 /// # Errors
 /// What was understood of a list, and what a person has to do.
-pub(super) fn find(listing: &Listing<'_>, tree: &Folder) -> Result<Option<Listed>, String> {
+pub(super) fn find(listing: &Listing<'_>, tree: &Folder) -> Result<Option<Listed>, Doubt> {
     let images = Images::of(tree);
     let (mut found, mut doubts) = (Vec::new(), Vec::new());
-    for path in tree.texts(&["csv", "tsv"]).into_iter().take(FILES) {
+    for path in tree.texts(&TABLES).into_iter().take(FILES) {
         match read(listing, &images, path) {
             Ok(Some(listed)) => found.push(listed),
             Ok(None) => {}
             Err(doubt) => doubts.push(doubt),
         }
     }
-    let files: Vec<&str> = found.iter().map(|(listed, _)| listed.spec.file.as_str()).collect();
+    let files: Vec<&str> = found.iter().map(|listed: &Listed| listed.spec.file.as_str()).collect();
+    doubts.sort_by_key(|doubt: &Doubt| doubt.says_nothing);
     match &found[..] {
-        [] => doubts.into_iter().next().map_or(Ok(None), |doubt| Err(doubt.why)),
-        [(listed, named)] => match doubts.iter().find(|doubt| !doubt.named.is_disjoint(named)) {
-            Some(Doubt { why, .. }) => {
-                Err(format!("{why}; or, if {} says all, move the other file away", files[0]))
+        [] => doubts.into_iter().next().map_or(Ok(None), Err),
+        [listed] => {
+            let is_apart = |doubt: &Doubt| doubt.named.iter().all(|image| !listed.named.contains_key(image));
+            match doubts.iter().find(|doubt| !(doubt.says_nothing && is_apart(doubt))) {
+                Some(doubt) => Err(Doubt {
+                    why: format!(
+                        "{}; or, if {file} says all, move the other file away; if {file} says a part, put the rows \
+                         into one file, with a column split that says train, val or test",
+                        doubt.why,
+                        file = files[0],
+                    ),
+                    says_splits: doubt.says_splits || listed.says_splits(),
+                    ..doubt.clone()
+                }),
+                // An example of a submission changes nothing.
+                None => {
+                    let others = doubts.iter().map(|doubt| {
+                        format!("{} names images that {} does not, and is not read", doubt.file, files[0])
+                    });
+                    Ok(Some(Listed { notes: others.collect(), ..listed.clone() }))
+                }
             }
-            // A file about other images, as an example of a submission, changes nothing.
-            None => {
-                let others = doubts.iter().map(|doubt| {
-                    format!("{} names images that {} does not, and is not read", doubt.file, files[0])
-                });
-                Ok(Some(Listed { notes: others.collect(), ..listed.clone() }))
-            }
-        },
-        _ => Err(format!(
-            "there are several lists of images, {}, and a recipe has one: put their rows into one file, with a \
-             column split that says train, val or test; or move away those that are not it",
-            and(&files)
-        )),
+        }
+        _ => Err(Doubt {
+            file: files[0].to_owned(),
+            why: format!(
+                "there are several lists of images, {}, and a recipe has one: put their rows into one file, with \
+                 a column split that says train, val or test; or move away those that are not it",
+                and(&files)
+            ),
+            named: HashSet::new(),
+            says_nothing: false,
+            says_splits: found.iter().any(Listed::says_splits)
+                || doubts.iter().any(|doubt| doubt.says_splits),
+        }),
     }
 }
 
-/// Finds the file that says the classes of the images in `place`, which is a split without folders of
-/// classes.
-///
-/// # Errors
-/// That there are several.
-pub(super) fn annotations(
-    listing: &Listing<'_>,
-    tree: &Folder,
-    place: &Folder,
-    classes: &BTreeSet<String>,
-) -> Result<Option<String>, String> {
-    let images: Vec<Image> =
-        place.paths().into_iter().map(|path| Image { path, id: String::new() }).collect();
-    let names = Names::of(&images);
-    let kinds = ["csv", "tsv", "txt"];
-    let beside = tree.others.iter().map(String::as_str).filter(|path| is_text(path, &kinds));
-    let fits = |path: &&str| {
-        let Ok(rows) = Rows::read(listing, path) else { return false };
-        let (mut all, mut known, mut right) = (0, 0, 0);
-        rows.each(|_, fields| {
-            let is_class = fields.get(1).is_some_and(|word| classes.contains(&*nfc(word)));
-            let image = path_of(fields[0]).ok().and_then(|path| names.find(&images, &path).ok());
-            all += 1;
-            known += usize::from(is_class || image.is_some());
-            right += usize::from(is_class && image.is_some());
-            // Most files are others.
-            all < UNKNOWN || right > 0
-        });
-        right > 0 && right * 10 >= known * 9 && check_folder(path).is_ok()
-    };
-    let found: Vec<&str> = place.texts(&kinds).into_iter().chain(beside).take(FILES).filter(fits).collect();
-    match found[..] {
-        [] => Ok(None),
-        [file] => Ok(Some(file.to_owned())),
-        _ => Err(format!(
-            "has several files that say the classes of {}/, {}: move away those that are not to be read",
-            place.path,
-            and(&found)
-        )),
+impl Listed {
+    /// Whether it says splits, by a column or by the folders of its paths.
+    pub(super) fn says_splits(&self) -> bool {
+        self.spec.split.is_some() || !self.splits.is_empty()
     }
+}
+
+/// Whether a file may be a list, by its extension.
+pub(super) fn is_table(path: &str) -> bool {
+    is_text(path, &TABLES)
 }
 
 /// Whether a file has one of these extensions, in any case.
@@ -120,37 +113,58 @@ pub(super) fn is_text(path: &str, ends: &[&str]) -> bool {
 }
 
 /// What is not understood of a file that names images.
-struct Doubt {
-    file: String,
-    why: String,
+#[derive(Clone)]
+pub(super) struct Doubt {
+    pub(super) file: String,
+    pub(super) why: String,
     /// Those images.
     named: HashSet<String>,
+    /// Whether it has no labels, or by its name the guesses of a model.
+    says_nothing: bool,
+    /// Whether it says splits, or may.
+    pub(super) says_splits: bool,
+}
+
+/// Whether a file has the guesses of a model, by its name.
+pub(super) fn is_guess(file: &str) -> bool {
+    const GUESSES: [&str; 9] = [
+        "submission",
+        "submissions",
+        "pred",
+        "preds",
+        "predicted",
+        "prediction",
+        "predictions",
+        "guess",
+        "nearest",
+    ];
+    rest(file.rsplit('/').next().unwrap_or(file)).iter().any(|word| GUESSES.contains(&word.as_str()))
 }
 
 /// Reads a file, and the images that it names; `None` if it does not name any.
 ///
 /// # Errors
 /// What is not understood of a file that does.
-fn read(
-    listing: &Listing<'_>,
-    images: &Images,
-    file: &str,
-) -> Result<Option<(Listed, HashSet<String>)>, Doubt> {
+pub(super) fn read(listing: &Listing<'_>, images: &Images, file: &str) -> Result<Option<Listed>, Doubt> {
     let Some(table) = Table::read(listing, file) else { return Ok(None) };
-    let why = |why: String| format!("{file} names images, but {why}");
-    let all = |why: String| Doubt {
+    let doubt = |why: String, named: HashSet<String>, path: Option<usize>| Doubt {
         file: file.to_owned(),
-        why,
-        named: images.paths.values().flatten().cloned().collect(),
+        why: format!("{file} names images, but {why}"),
+        named,
+        says_nothing: is_guess(file) || table.has_one_column(),
+        says_splits: table.may_say_splits(path),
     };
-    let Some(path) = table.path(images).map_err(why).map_err(all)? else { return Ok(None) };
-    let folder = table.folder(images, path).map_err(why).map_err(all)?;
-    let image = |row: &Vec<String>| images.at(folder, row.get(path)?).map(Into::into);
-    let named: HashSet<String> = table.rows.iter().filter_map(image).collect();
-    match understood(&table, images, file, (path, folder)).map_err(why) {
-        Ok(listed) => Ok(Some((listed, named))),
-        Err(why) => Err(Doubt { file: file.to_owned(), why, named }),
-    }
+    let all = || images.paths.values().flatten().cloned().collect();
+    let Some(path) = table.path(images).map_err(|why| doubt(why, all(), None))? else { return Ok(None) };
+    let folder = table.folder(images, path).map_err(|why| doubt(why, all(), Some(path)))?;
+    let listed = match is_guess(file) {
+        true => Err("by its name it has the guesses of a model, and no labels: move it away".into()),
+        false => understood(&table, images, file, (path, folder)),
+    };
+    listed.map(Some).map_err(|why| {
+        let image = |row: &Vec<String>| images.at(folder, row.get(path)?).map(Into::into);
+        doubt(why, table.rows.iter().filter_map(image).collect(), Some(path))
+    })
 }
 
 /// Finds out what a list says, whose column `path` has the paths of images below `folder`.
@@ -161,7 +175,7 @@ fn understood(
     table: &Table,
     images: &Images,
     file: &str,
-    (path, folder): (usize, &str),
+    (path, folder): (usize, Option<&str>),
 ) -> Result<Listed, String> {
     let (label, split) = table.label_and_split(path)?;
     let rows: Vec<Row<'_>> = table
@@ -176,13 +190,18 @@ fn understood(
     check(images, &rows)?;
     let splits = match split {
         Some(at) => splits_of_words(&rows, &table.header[at])?,
-        None => splits_of_folders(&rows, file, folder)?,
+        None => splits_of_folders(&rows, file, folder.unwrap_or_default())?,
     };
-    let labels = rows.iter().map(|row| nfc(row.label).into_owned()).filter(|label| !label.is_empty());
+    // Those of rows without an image, too: a class whose rows are all wrong is one, and its build says so.
+    let labels = table.rows.iter().filter_map(|row| row.get(label)).filter(|label| !label.is_empty());
+    let labels: BTreeSet<String> = labels.map(|label| nfc(label).into_owned()).collect();
+    if let Some(wrong) = labels.iter().find(|label| check_label(label).is_err()) {
+        return Err(format!("the label {:?} is not one line of text", short(wrong)));
+    }
     let column = |at: usize| nfc(&table.header[at]).into_owned();
     let spec = ListSpec {
         file: file.to_owned(),
-        images: if folder.is_empty() { HERE.to_owned() } else { folder.to_owned() },
+        images: folder.filter(|folder| !folder.is_empty()).unwrap_or(HERE).to_owned(),
         path: column(path),
         label: column(label),
         split: split.map(column),
@@ -195,22 +214,34 @@ fn understood(
     if let Some(place) = places.into_iter().find(|place| check_folder(place).is_err()) {
         return Err(format!("{place:?} is nothing that a recipe can have: rename it"));
     }
-    Ok(Listed { spec, splits, labels: labels.collect(), mixed: mixed(&rows), notes: Vec::new() })
+    let is_read = |at: &usize| [Some(path), Some(label), split].contains(&Some(*at));
+    let unread = (0..table.header.len()).filter(|at| !is_read(at)).map(column);
+    let says = |row: &Row<'_>| split.and_then(|_| named(row.split)).and_then(Named::whole);
+    Ok(Listed {
+        unread: unread.filter(|name| !name.is_empty()).collect(),
+        named: rows.iter().map(|row| (row.image.to_owned(), says(row))).collect(),
+        is_bare: folder.is_none(),
+        mixed: mixed(&rows),
+        spec,
+        splits,
+        labels,
+        notes: Vec::new(),
+    })
 }
 
-/// Finds a folder whose images have several labels.
-fn mixed(rows: &[Row<'_>]) -> Option<String> {
-    let mut labels: HashMap<&str, &str> = HashMap::new();
+/// Finds the folders whose images have several labels, and how many folders there are.
+fn mixed(rows: &[Row<'_>]) -> (Vec<String>, usize) {
+    let mut labels: BTreeMap<&str, HashSet<&str>> = BTreeMap::new();
     for Row { image, label, .. } in rows {
-        let folder = folder_of(image);
-        if labels.insert(folder, label).is_some_and(|other| other != *label) {
-            return Some(folder.to_owned());
-        }
+        labels.entry(folder_of(image)).or_default().insert(label);
     }
-    None
+    let all = labels.len();
+    labels.retain(|_, labels| labels.len() > 1);
+    (labels.into_keys().map(Into::into).collect(), all)
 }
 
-fn folder_of(path: &str) -> &str {
+/// The folder that a path is in.
+pub(super) fn folder_of(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 

@@ -1,6 +1,7 @@
 //! [`look`]: guesses how a folder of pictures is laid out: which folders are splits, and which are classes,
 //! or which file says so.
 
+mod annotations;
 mod doubt;
 mod folder;
 mod lists;
@@ -8,17 +9,18 @@ mod names;
 mod table;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use self::folder::Folder;
-use self::lists::Listed;
+use self::lists::{Doubt, Listed};
 pub(crate) use self::names::is_plain;
 use super::Listing;
 use isn_format::error::{Error, Result, count};
-use isn_format::source_spec::{HERE, ListSpec, check_folder};
+use isn_format::source_spec::{HERE, ListSpec, check_folder, nfc};
 use isn_format::split::Split;
 use isn_format::tree::B3SUMS;
 
@@ -34,6 +36,8 @@ pub(crate) struct Look {
     pub(crate) classes: Vec<String>,
     /// The list that says the classes of all images.
     pub(crate) list: Option<ListSpec>,
+    /// Its columns that are not read.
+    pub(crate) unread: Vec<String>,
     /// The files that say the classes of the images of a split.
     pub(crate) annotated: Vec<(Split, String)>,
     /// What a person should know, one line each.
@@ -69,41 +73,183 @@ pub(crate) fn look(root: &Path) -> Result<Look> {
         let hidden = hidden.unwrap_or_default();
         return Err(invalid(format!("has no JPEG or PNG at any depth{}{hidden}", tree.instead(root))));
     }
-    let listed = |listed: Listed| Look {
+    let found = lists::find(&listing, &tree);
+    match folders(root, &listing, &tree) {
+        Ok((look, None)) if look.classes.len() > 1 => beside_classes(root, &tree, look, found),
+        Ok((mut look, unsorted)) => match (found, unsorted) {
+            (Ok(Some(found)), unsorted) if unsorted.is_some() || found.labels.len() > 1 => {
+                match unnamed(&tree, &found).iter().find(|folder| is_val(folder)) {
+                    Some(folder) => Err(format!(
+                        "is only partly clear: {} names no image of {folder}/, which is val by its name: put rows \
+                         for its images into the list, or move the folder away",
+                        found.spec.file
+                    )),
+                    None => listed(root, found),
+                }
+            }
+            (Err(doubt), None) => {
+                look.notes.push(doubt.why);
+                Ok(look)
+            }
+            (Err(doubt), Some(_)) => Err(format!("is only partly clear: {}", doubt.why)),
+            (Ok(_), Some(why)) => Err(why),
+            (Ok(_), None) => Ok(look),
+        },
+        // A list settles what the folders do not say if it is about all of them.
+        Err(why) => match found {
+            Ok(Some(found)) => match unnamed(&tree, &found).first() {
+                Some(folder) => Err(format!(
+                    "{why}. {} does not settle it: it names no image of {}",
+                    found.spec.file,
+                    super::shown(folder)
+                )),
+                None => listed(root, found),
+            },
+            Ok(None) => Err(why),
+            Err(doubt) => Err(format!("{why}. {} does not settle it: {}", doubt.file, doubt.why)),
+        },
+    }
+    .and_then(|look| {
+        let may_be_batches = look.splits.is_empty() && names::are_numbered(&look.classes);
+        match look.list {
+            None if look.classes.len() == 1 || may_be_batches => few_classes(&listing, &tree, look),
+            _ => Ok(look),
+        }
+    })
+    .map_err(invalid)
+}
+
+/// Images are of one class, or of folders that may be batches, only if nothing else may say their classes.
+///
+/// # Errors
+/// The file that names them, and is no list.
+fn few_classes(listing: &Listing<'_>, tree: &Folder, mut look: Look) -> Result<Look, String> {
+    let classes = |look: &Look| match look.classes.len() {
+        1 => "one class".into(),
+        _ => format!("the classes {}", and(&look.classes)),
+    };
+    if let Some(file) = texts::names_images(listing, tree) {
+        let why = match lists::is_table(&file) {
+            true => format!("is no list that isn reads: {}", texts::why_not(listing, tree, &file)),
+            false => "isn does not read such a file".into(),
+        };
+        return Err(format!(
+            "is only partly clear: by its folders it has {}, and {file} names images and may \
+             say their classes, but {why}. Make a list of it, labels.csv, with the header path,label and a row for \
+             each image; or, if the folders say all, move {file} away",
+            classes(&look)
+        ));
+    }
+    if let Some(file) = texts::unread(tree) {
+        look.notes.push(format!(
+            "{file} may say the classes, which isn does not read of such a file: by its folders the source has {}",
+            classes(&look)
+        ));
+    }
+    Ok(look)
+}
+
+/// What a list says.
+///
+/// # Errors
+/// What a recipe cannot say of it.
+fn listed(root: &Path, listed: Listed) -> Result<Look, String> {
+    if listed.is_bare {
+        return Err(format!(
+            "is only partly clear: {} names images by their file names alone, and they are in several folders: \
+             put the folders into its paths, or move the images into one folder",
+            listed.spec.file
+        ));
+    }
+    Ok(Look {
         splits: listed.splits,
         classes: listed.labels.into_iter().collect(),
         list: Some(listed.spec),
+        unread: listed.unread,
         notes: doubt::is_one_of_several(root).into_iter().chain(listed.notes).collect(),
         ..Look::default()
-    };
-    match folders(root, &listing, &tree) {
-        // Folders that say the classes need no list, which may say something else.
-        Ok((mut look, None)) if look.classes.len() > 1 => {
-            let other = lists::find(&listing, &tree).ok().flatten();
-            if let Some(Listed { spec, mixed: Some(folder), .. }) = other {
-                look.notes.push(format!(
-                    "{} gives images of {folder} several labels, and is not read, since folders are taken for \
-                     classes: if it has the classes, change the recipe to kind = \"list\" (docs/recipe.md)",
-                    spec.file
+    })
+}
+
+/// Folders that say the classes need no list, if it says nothing else.
+///
+/// # Errors
+/// What a list says of splits or of labels that the folders do not.
+fn beside_classes(
+    root: &Path,
+    tree: &Folder,
+    mut look: Look,
+    found: Result<Option<Listed>, Doubt>,
+) -> Result<Look, String> {
+    let found = match found {
+        Ok(None) => return Ok(look),
+        Err(doubt) => {
+            let matters = doubt.says_splits || names::are_numbered(&look.classes);
+            if look.splits.is_empty() && matters {
+                return Err(format!(
+                    "is only partly clear: its folders may say the classes, and {}; or, if the folders say all, \
+                     move {} away",
+                    doubt.why, doubt.file
                 ));
             }
-            Ok(look)
+            look.notes.push(format!("{}; it is not read, since folders are taken for classes", doubt.why));
+            return Ok(look);
         }
-        Ok((mut look, unsorted)) => match (lists::find(&listing, &tree), unsorted) {
-            (Ok(Some(found)), unsorted) if unsorted.is_some() || found.labels.len() > 1 => Ok(listed(found)),
-            (Err(why), None) => {
-                look.notes.push(why);
-                Ok(look)
-            }
-            (Err(why), Some(_)) => Err(invalid(format!("is only partly clear: {why}"))),
-            (Ok(_), Some(why)) => Err(invalid(why)),
-            (Ok(_), None) => Ok(look),
-        },
-        Err(why) => match lists::find(&listing, &tree) {
-            Ok(Some(found)) => Ok(listed(found)),
-            _ => Err(invalid(why)),
-        },
+        Ok(Some(found)) => found,
+    };
+    let (file, (mixed, folders)) = (&found.spec.file, &found.mixed);
+    if mixed.len() * 2 > *folders {
+        return Err(format!(
+            "is only partly clear: its folders may say the classes, but {file} gives images of {} several labels. \
+             If {file} has the classes, move all images into one folder that its rows name, or write a recipe of kind = \
+             \"list\" (docs/recipe.md); if the folders have them, move {file} away",
+            and(mixed)
+        ));
     }
+    if look.splits.is_empty() && found.says_splits() {
+        if mixed.is_empty() && !found.is_bare && found.named.len() == tree.total() {
+            return listed(root, found);
+        }
+        return Err(format!(
+            "is only partly clear: its folders say the classes, and {file} the splits of {} of its {}, which isn \
+             reads only of a list that has the paths and labels of all. Put all into it, as path,label,split; or \
+             sort the images into train/, val/ and test/; or, if there are no splits, move {file} away",
+            found.named.len(),
+            count(tree.total(), "image")
+        ));
+    }
+    let is_in = |image: &str, folder: &str| {
+        image.strip_prefix(&*nfc(folder)).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let differs = |(image, says): &(&String, &Option<Split>)| {
+        let split = look.splits.iter().find(|(_, folder)| is_in(image, folder)).map(|(split, _)| *split);
+        says.is_some() && split.is_some() && split != **says
+    };
+    if let Some((image, Some(split))) = found.named.iter().filter(differs).min() {
+        return Err(format!(
+            "is only partly clear: {file} says that {image} is {split}, and its folder is another split: move the \
+             image, or {file} away"
+        ));
+    }
+    if let [folder, ..] = &mixed[..] {
+        look.notes.push(format!(
+            "{file} gives images of {folder} several labels, and is not read, since folders are taken for \
+             classes: if it has the classes, change the recipe to kind = \"list\" (docs/recipe.md)"
+        ));
+    }
+    Ok(look)
+}
+
+/// The folders of images of which a list names none.
+fn unnamed(tree: &Folder, found: &Listed) -> BTreeSet<String> {
+    let named: BTreeSet<&str> = found.named.keys().map(|image| lists::folder_of(image)).collect();
+    let all = tree.paths().into_iter().map(|path| lists::folder_of(&nfc(&path)).to_owned());
+    all.filter(|folder| !named.contains(folder.as_str())).collect()
+}
+
+/// Whether a folder, or one above it, is val by its name.
+fn is_val(folder: &str) -> bool {
+    folder.split('/').any(|name| names::named(name).and_then(names::Named::whole) == Some(Split::Val))
 }
 
 /// Finds the folders of splits and classes. If all images are in no folder of a class, says what else may
@@ -125,7 +271,7 @@ fn folders(root: &Path, listing: &Listing<'_>, tree: &Folder) -> Result<(Look, O
     let (mut annotated, mut is_part, mut perhaps) = (Vec::new(), false, None);
     match unsorted[..] {
         _ if sorted.is_empty() => {
-            perhaps = doubt::unsorted(tree, &unsorted);
+            perhaps = doubt::unsorted(listing, tree, &unsorted);
             notes.extend(unsorted.iter().flat_map(|place| place.with_images()).filter_map(Folder::merged));
             classes.insert(HERE.into());
         }
@@ -145,7 +291,7 @@ fn folders(root: &Path, listing: &Listing<'_>, tree: &Folder) -> Result<(Look, O
                 let split =
                     splits.iter().find(|(_, folder)| folder.path == place.path).map(|(split, _)| *split);
                 let is_alone = splits.iter().filter(|(of, _)| Some(*of) == split).count() == 1;
-                match lists::annotations(listing, tree, place, &known)? {
+                match annotations::find(listing, tree, place, &known)? {
                     Some(file) if is_alone => annotated.extend(split.map(|split| (split, file))),
                     None if split == Some(Split::Test)
                         && is_alone
@@ -202,7 +348,7 @@ fn folders(root: &Path, listing: &Listing<'_>, tree: &Folder) -> Result<(Look, O
         ));
     }
     let splits = splits.into_iter().map(|(split, folder)| (split, folder.path.clone())).collect();
-    Ok((Look { splits, is_part, classes, list: None, annotated, notes }, perhaps))
+    Ok((Look { splits, is_part, classes, annotated, notes, ..Look::default() }, perhaps))
 }
 
 /// `a, b and c`, or the first of many.

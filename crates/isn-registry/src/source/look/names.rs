@@ -1,5 +1,7 @@
 //! What the names of folders and files say.
 
+use std::collections::BTreeSet;
+
 use isn_format::split::Split;
 
 /// The words that name a split.
@@ -143,6 +145,14 @@ pub(crate) fn is_plain(name: &str) -> bool {
 /// Whether the name of a folder can be that of no class.
 pub(super) fn is_bare(name: &str) -> bool {
     is_one_of(&BARE, name)
+}
+
+/// Whether the names of folders are words that differ in their numbers only, as those of batches do.
+/// `n01440764` and `c0` have no word.
+pub(super) fn are_numbered(folders: &[String]) -> bool {
+    let letters = |folder: &String| folder.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+    let all: BTreeSet<String> = folders.iter().map(letters).collect();
+    all.len() == 1 && all.iter().all(|name| name.chars().filter(|c| c.is_alphabetic()).count() > 2)
 }
 
 fn is_one_of(words: &[&str], name: &str) -> bool {

@@ -4,11 +4,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::and;
 use super::folder::Folder;
-use super::names::named;
+use super::names::{Named, named, rest};
 use crate::source::rows::{Rows, path_of, short};
 use crate::source::{Listing, below, image_stem, join};
 use isn_format::ledger;
 use isn_format::source_spec::nfc;
+use isn_format::split::Split;
 
 /// The maximum length of a file that is taken for a list, in bytes: 50 for each of five million images. All
 /// of it is in memory.
@@ -34,7 +35,7 @@ const PATHS: [&str; 13] = [
 ];
 
 /// Names of columns of labels.
-const LABELS: [&str; 27] = [
+const LABELS: [&str; 25] = [
     "label",
     "labels",
     "class",
@@ -59,24 +60,42 @@ const LABELS: [&str; 27] = [
     "labelid",
     "labelname",
     "labelindex",
-    "tag",
-    "y",
     "commonname",
 ];
 
 /// Names of columns of splits.
 const SPLITS: [&str; 8] = ["split", "splits", "subset", "set", "partition", "phase", "dataset", "usage"];
 
+/// Words that end the name of a column that may be the class, as well.
+const RIVALS: [&str; 12] = [
+    "label",
+    "labels",
+    "class",
+    "classes",
+    "category",
+    "name",
+    "species",
+    "breed",
+    "tag",
+    "target",
+    "truth",
+    "prediction",
+];
+/// How many words a column of splits may have.
+const SPLIT_WORDS: usize = 20;
+
 /// The images of a source, by their paths in form C without the extension.
 pub(super) struct Images {
     pub(super) paths: HashMap<String, Vec<String>>,
+    /// Those of each file name without the extension, in whichever folder they are.
+    bare: HashMap<String, Vec<String>>,
     /// The folders that paths may be below: those with images and all above them.
     folders: BTreeSet<String>,
 }
 
 impl Images {
     pub(super) fn of(tree: &Folder) -> Images {
-        let mut images = Images { paths: HashMap::new(), folders: BTreeSet::new() };
+        let mut images = Images { paths: HashMap::new(), bare: HashMap::new(), folders: BTreeSet::new() };
         for path in tree.paths() {
             let path = nfc(&path).into_owned();
             let mut above = path.as_str();
@@ -86,14 +105,24 @@ impl Images {
                 }
                 above = folder;
             }
+            let name = path.rsplit('/').next().unwrap_or(&path);
+            images.bare.entry(image_stem(name).unwrap_or(name).to_owned()).or_default().push(path.clone());
             images.paths.entry(image_stem(&path).unwrap_or(&path).to_owned()).or_default().push(path);
         }
         images.folders.insert(String::new());
         images
     }
 
-    /// Returns the image that a row means by a path below `folder`.
-    pub(super) fn at(&self, folder: &str, written: &str) -> Option<&str> {
+    /// Returns the image that a row means by a path below `folder`, or by a file name that is in one folder
+    /// only.
+    pub(super) fn at(&self, folder: Option<&str>, written: &str) -> Option<&str> {
+        let Some(folder) = folder else {
+            let name = path_of(written).ok()?;
+            return match &self.bare.get(image_stem(&name).unwrap_or(&name))?[..] {
+                [image] if image_stem(&name).is_none() || image.ends_with(&name) => Some(image),
+                _ => None,
+            };
+        };
         let path = below(folder, &path_of(written).ok()?);
         let stem = image_stem(&path);
         let mut named = self.paths.get(stem.unwrap_or(&path))?.iter();
@@ -103,27 +132,26 @@ impl Images {
         }
     }
 
-    /// How many images are in a folder and below it.
-    fn below(&self, folder: &str) -> usize {
-        let is_below = |path: &&String| {
-            folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
-        };
-        self.paths.values().flatten().filter(is_below).count()
-    }
-
     /// The folders below which the paths of nearly all of these are images.
     fn folders_of(&self, written: &[&str]) -> Vec<&str> {
-        let is_it = |folder: &&str| {
-            let found = written.iter().filter(|path| self.at(folder, path).is_some()).count();
-            found > 0 && found * 10 >= written.len() * 9
-        };
-        self.folders.iter().map(String::as_str).filter(is_it).collect()
+        let folders = self.folders.iter().map(String::as_str);
+        folders.filter(|folder| self.has_most(Some(folder), written)).collect()
+    }
+
+    fn has_most(&self, folder: Option<&str>, written: &[&str]) -> bool {
+        let found = written.iter().filter(|path| self.at(folder, path).is_some()).count();
+        found > 0 && found * 10 >= written.len() * 9
     }
 }
 
 /// The name of a column in lower case, without blanks and the like.
 fn plain(name: &str) -> String {
     name.chars().filter(|c| !matches!(c, ' ' | '_' | '-' | '.')).flat_map(char::to_lowercase).collect()
+}
+
+/// Whether a column is that of labels, by its name.
+pub(super) fn is_label(name: &str) -> bool {
+    LABELS.contains(&plain(name).as_str())
 }
 
 /// A file with a header.
@@ -148,6 +176,11 @@ impl Table {
         (!is_ledger && !rows.is_empty()).then_some(Table { header, rows })
     }
 
+    /// Whether no row has more than one field.
+    pub(super) fn has_one_column(&self) -> bool {
+        self.header.len() == 1 && self.rows.iter().all(|row| row.len() == 1)
+    }
+
     /// The names of columns, for a message.
     fn named(&self, columns: &[usize]) -> String {
         and(&columns.iter().map(|at| short(&self.header[*at])).collect::<Vec<_>>())
@@ -159,9 +192,12 @@ impl Table {
         fields.filter(|field| !field.is_empty()).take(SAMPLE).collect()
     }
 
-    /// Finds the column whose fields are the paths of images.
+    /// Finds the column whose fields are the paths of images, or their names wherever they are.
     pub(super) fn path(&self, images: &Images) -> Result<Option<usize>, String> {
-        let is_path = |at: &usize| !images.folders_of(&self.sample(*at)).is_empty();
+        let is_path = |at: &usize| {
+            let sample = self.sample(*at);
+            images.has_most(None, &sample) || !images.folders_of(&sample).is_empty()
+        };
         let rank = |at: &usize| PATHS.iter().position(|known| plain(&self.header[*at]) == *known);
         let mut found: Vec<usize> = (0..self.header.len()).filter(is_path).collect();
         found.sort_by_key(|at| rank(at).unwrap_or(PATHS.len()));
@@ -170,36 +206,113 @@ impl Table {
             [first, _, ..] if rank(&first).is_none() => {
                 Err(format!("its columns {} all do: call the right one path", self.named(&found)))
             }
-            [first, ..] => Ok(Some(first)),
+            [first, ..] => match found.iter().find(|at| self.differ(images, first, **at)) {
+                None => Ok(Some(first)),
+                Some(other) => {
+                    match &found.iter().filter(|at| self.are_files(**at)).collect::<Vec<_>>()[..] {
+                        [one] => Ok(Some(**one)),
+                        _ => Err(format!(
+                            "its columns {} name different ones: call the right one path, and remove the other",
+                            self.named(&[first, *other])
+                        )),
+                    }
+                }
+            },
         }
     }
 
-    /// Finds the folder that the paths are below.
-    pub(super) fn folder<'i>(&self, images: &'i Images, path: usize) -> Result<&'i str, String> {
+    /// Whether two columns name different images.
+    fn differ(&self, images: &Images, one: usize, other: usize) -> bool {
+        let folder = |at| images.folders_of(&self.sample(at)).first().copied();
+        let (of, of_other) = (folder(one), folder(other));
+        let is_other = |row: &Vec<String>| {
+            let image = |at: usize, folder| images.at(folder, row.get(at)?);
+            image(one, of) != image(other, of_other)
+        };
+        one != other && self.rows.iter().any(is_other)
+    }
+
+    /// Whether all fields of a column have the extension of an image.
+    fn are_files(&self, at: usize) -> bool {
+        self.rows.iter().filter_map(|row| row.get(at)).all(|field| image_stem(field).is_some())
+    }
+
+    /// Finds the folder that the paths are below; `None` if they are the names of images in several.
+    pub(super) fn folder<'i>(&self, images: &'i Images, path: usize) -> Result<Option<&'i str>, String> {
         let folders = images.folders_of(&self.sample(path));
-        if folders.iter().any(|folder| images.at(folder, &self.header[path]).is_some()) {
+        let is_image = |folder| images.at(folder, &self.header[path]).is_some();
+        if is_image(None) || folders.iter().any(|folder| is_image(Some(folder))) {
             return Err(
                 "its first line is that of an image: begin the file with a line of the names of its \
                         columns, such as path,label"
                     .into(),
             );
         }
-        let as_many = |folder: &&&str| images.below(folder) == self.rows.len();
-        match (&folders[..], &folders.iter().filter(as_many).collect::<Vec<_>>()[..]) {
-            ([one], _) => Ok(one),
-            (_, [one]) => Ok(one),
+        match folders[..] {
+            [] => Ok(None),
+            [one] => {
+                // Images of the first rows are in it, and those of others may be elsewhere.
+                let is_elsewhere = |row: &Vec<String>| {
+                    let is_at =
+                        |folder| row.get(path).is_some_and(|field| images.at(folder, field).is_some());
+                    !is_at(Some(one)) && is_at(None)
+                };
+                Ok((!self.rows.iter().any(is_elsewhere)).then_some(one))
+            }
             _ => {
-                Err(format!("those of {} all have such names: put the folder into its paths", and(&folders)))
+                let folders: Vec<&str> =
+                    folders.iter().map(|folder| if folder.is_empty() { "." } else { folder }).collect();
+                Err(format!(
+                    "those of {} all have such names: put the folder into its paths, or move the other images away",
+                    and(&folders)
+                ))
             }
         }
+    }
+
+    /// What the fields of a column say of splits: the splits, and a word that is none.
+    fn splits(&self, at: usize) -> (BTreeSet<Split>, Option<&str>) {
+        let fields = self.rows.iter().filter_map(|row| row.get(at)).map(String::as_str);
+        let mut words = BTreeSet::new();
+        for field in fields.filter(|field| !field.is_empty()) {
+            words.insert(field);
+            if words.len() > SPLIT_WORDS {
+                return (BTreeSet::new(), None);
+            }
+        }
+        let split = |word: &str| named(word).and_then(Named::whole);
+        let splits = words.iter().filter_map(|word| split(word)).collect();
+        (splits, words.into_iter().find(|word| split(word).is_none()))
+    }
+
+    /// Whether all fields of a column are words for splits, and not of train alone.
+    fn is_split(&self, at: usize) -> bool {
+        let (splits, other) = self.splits(at);
+        other.is_none() && splits.iter().any(|split| *split != Split::Train)
+    }
+
+    /// A column that says splits, or may.
+    pub(super) fn may_say_splits(&self, path: Option<usize>) -> bool {
+        (0..self.header.len()).filter(|at| Some(*at) != path).any(|at| {
+            let name = &self.header[at];
+            SPLITS.contains(&plain(name).as_str()) || named(name).is_some() || self.splits(at).0.len() > 1
+        })
+    }
+
+    /// Whether another column than that of the labels may be the class, by its name.
+    fn is_rival(&self, at: usize, label: usize) -> bool {
+        let is_named = rest(&self.header[at]).last().is_some_and(|word| RIVALS.contains(&word.as_str()));
+        let distinct = self.rows.iter().filter_map(|row| row.get(at)).collect::<HashSet<_>>().len();
+        is_named && distinct > 1 && distinct * 2 <= self.rows.len() && !self.say_one_thing(&[label, at])
     }
 
     /// Finds the columns of labels and of splits.
     pub(super) fn label_and_split(&self, path: usize) -> Result<(usize, Option<usize>), String> {
         let is_one_of = |names: &[&str], at: usize| names.contains(&plain(&self.header[at]).as_str());
         let is_other = |at: &usize| *at != path && !self.header[*at].is_empty();
-        let (splits, others): (Vec<usize>, Vec<usize>) =
-            (0..self.header.len()).filter(is_other).partition(|at| is_one_of(&SPLITS, *at));
+        let (splits, others): (Vec<usize>, Vec<usize>) = (0..self.header.len())
+            .filter(is_other)
+            .partition(|at| is_one_of(&SPLITS, *at) || (!is_one_of(&LABELS, *at) && self.is_split(*at)));
         if splits.len() > 1 {
             return Err(format!("its columns {} may each be the split: keep one", self.named(&splits)));
         }
@@ -222,8 +335,25 @@ impl Table {
                 return Err(format!("its columns {several} may each be the class: keep one of them"));
             }
         };
+        if self.is_split(label) {
+            return Err(format!(
+                "its column {} has no labels but words for splits: if it says the splits, call it split",
+                short(&self.header[label])
+            ));
+        }
+        let rivals: Vec<usize> = others
+            .iter()
+            .copied()
+            .filter(|at| *at != label && !known.contains(at) && self.is_rival(*at, label))
+            .collect();
+        if !rivals.is_empty() {
+            let all = self.named(&[&[label], &rivals[..]].concat());
+            return Err(format!("its columns {all} may each be the class: keep one of them"));
+        }
         // `is_test`: what isn does not read must not make test images train images.
-        let says_split = |at: &&usize| **at != label && named(&self.header[**at]).is_some();
+        let is_partly = |at: usize| matches!(self.splits(at), (splits, Some(_)) if splits.len() > 1);
+        let says_split =
+            |at: &&usize| **at != label && (named(&self.header[**at]).is_some() || is_partly(**at));
         match others.iter().find(says_split) {
             Some(at) => Err(format!(
                 "its column {} may say the splits, which isn does not read: add a column split that says train, \
