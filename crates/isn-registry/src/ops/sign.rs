@@ -30,8 +30,8 @@ pub struct SignReport {
 /// Adds a signature to the statement in `file`, which may have none yet.
 ///
 /// # Errors
-/// [`Error::Invalid`] if the file is not a statement; [`Error::Trust`] if it has a wrong signature; [`Error::Key`] if the key cannot sign; [`Error::Io`] if the file
-/// cannot be read or written.
+/// [`Error::Invalid`] if the file is not a statement; [`Error::Trust`] if it has a wrong signature;
+/// [`Error::Key`] if the key cannot sign; [`Error::Io`] if the file cannot be read or written.
 pub fn sign(file: &Path, signer: &dyn Signer) -> Result<SignReport> {
     let what = file.display().to_string();
     let bytes = files::read_beside(file, MAX_LEN as u64)?;
