@@ -256,7 +256,7 @@ pub fn claims(report: &LabelsReport, date: &str) -> Result<Vec<Row>> {
     Ok(report.suspects.iter().map(claim).collect())
 }
 
-/// The first line of [`table`].
+/// The first line of [`table()`].
 pub const SCORES: &str = "row,image,given,suggested,score,flagged";
 
 /// Returns all labels as a table, the most suspect first: `row,image,given,suggested,score,flagged`. A path
