@@ -129,7 +129,7 @@ mod tests {
             "s3/reg",
             "gs",
             "a:b",
-            "localhost:8080/reg",
+            "./localhost:8080/reg",
             "./https:/x",
             "../s3://b",
             "/srv/a://b",
