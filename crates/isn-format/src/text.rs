@@ -176,14 +176,6 @@ pub(crate) fn check_toml(text: &str) -> Result<(), String> {
 pub fn toml_text<T: DeserializeOwned>(what: impl Display, bytes: Vec<u8>) -> Result<T> {
     let text = String::from_utf8(bytes).map_err(|_| Error::invalid(&what, "is not UTF-8 text"))?;
     check_toml(&text).map_err(|why| Error::invalid(&what, why))?;
-    if let Some(at) = text.lines().position(|line| line.starts_with("<<<<<<< ")) {
-        let why = format!(
-            "line {}: is in conflict since a merge: keep what is right of both sides, and remove the lines that \
-             begin with <<<<<<<, ======= and >>>>>>>",
-            at + 1
-        );
-        return Err(Error::invalid(&what, why));
-    }
     toml::from_str(&text).map_err(|e| {
         let line_at = |at: usize| 1 + text.bytes().take(at).filter(|&b| b == b'\n').count();
         let line = e.span().map_or(String::new(), |span| format!("line {}: ", line_at(span.start)));

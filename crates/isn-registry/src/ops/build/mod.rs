@@ -242,6 +242,7 @@ fn job_digest(inputs: &Inputs, source: &Source) -> Digest {
     add(inputs.ledger_bytes.as_deref().unwrap_or_default());
     add(inputs.groups_bytes.as_deref().unwrap_or_default());
     add(inputs.previous.as_ref().map_or(&[][..], |(assignments, _)| assignments.as_bytes()));
+    // What is a part for one list is the whole for a shorter one.
     add(&[source.is_part.into()]);
     for image in &source.images {
         // A list may say another class of the same file.
@@ -250,10 +251,6 @@ fn job_digest(inputs: &Inputs, source: &Source) -> Digest {
             .for_each(|text| add(text.as_bytes()));
         add(&image.len.to_le_bytes());
         add(&image.modified_ns.to_le_bytes());
-    }
-    // What is a part for one list is the whole for a shorter one.
-    if source.is_part {
-        add(b"part");
     }
     Digest::of_hasher(&hasher)
 }
