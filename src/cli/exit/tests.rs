@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
 
-use isn_format::error::{At, Breach, KeyFault, Missing, Mistake, NetworkKind, Overlap, Reject, There, chain};
+use isn_format::error::{
+    At, Blame, Breach, Difference, KeyFault, Missing, Mistake, NetworkKind, Overlap, Reject, There, chain,
+};
 
 use super::*;
 use isn_registry::trust::RegistryId;
