@@ -154,6 +154,7 @@ pub(super) fn code(error: &Error) -> u8 {
         Error::SourceNeeded { .. } => SOURCE_NEEDED,
         Error::Gates { .. } | Error::Incomplete { .. } => FINDINGS,
         Error::Unfinished { source, .. } => code(source),
+        Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => NOT_FOUND,
         Error::Io { .. }
         | Error::Invalid { .. }
         | Error::LockFile { .. }
@@ -367,7 +368,6 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
         }
         Error::Internal(_) => "this is a bug in isn: please report it with the command that you ran".into(),
         Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => CHECK_PATH.into(),
-        Error::Invalid { kind: Input::Path, .. } => CHECK_PATH.into(),
         Error::Invalid { kind: Input::Location, .. } => {
             "a registry is the path of a folder, a URL that begins with https://, http://, s3://, gs:// or \
              az://, or `bundled`, the registry that comes with isn"

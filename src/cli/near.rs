@@ -126,6 +126,8 @@ pub(super) fn similar(text: &str) -> Option<String> {
         let version = version.into_iter().find(|version| version.parse::<Version>().is_ok())?;
         parsed(format!("{name}@{version}"))
     });
+    // A hash that is not whole is no version.
+    let versioned = versioned.filter(|_| !text.starts_with("b3:"));
     versioned.or_else(|| parsed(text.replace('_', "-")))
 }
 

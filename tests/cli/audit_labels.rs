@@ -282,7 +282,7 @@ fn without_the_feature_a_model_is_refused_with_what_to_do() {
 fn a_model_that_is_none_is_refused() {
     let sandbox = Sandbox::new();
     colours(&sandbox);
-    sandbox.isn(&["audit", "labels", "tree", "--onnx", "m.onnx"]).fails(1, "cannot read m.onnx");
+    sandbox.isn(&["audit", "labels", "tree", "--onnx", "m.onnx"]).fails(6, "cannot read m.onnx");
     sandbox.write("m.onnx", b"no model");
     sandbox.isn(&["audit", "labels", "tree", "--onnx", "m.onnx"]).fails(1, "tract cannot read it");
 }

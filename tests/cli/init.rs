@@ -281,7 +281,7 @@ fn a_folder_without_classes_or_images() {
     let (recipe, ..) = published(&folder(&["train/images/1.jpg", "test/images/2.jpg"]));
     has(&recipe, &["folder = \".\""]);
     init(&folder(&["a/"])).fails(1, "My photos has no JPEG or PNG at any depth: it is empty");
-    Sandbox::new().isn(&["init", "nowhere"]).fails(1, "cannot read nowhere");
+    Sandbox::new().isn(&["init", "nowhere"]).fails(6, "cannot read nowhere");
 }
 
 #[test]

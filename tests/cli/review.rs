@@ -294,7 +294,7 @@ fn mistakes_are_told_before_the_page_opens() {
         |args: &[&str]| sandbox.isn(&[&["review", "raw", "--reviewer", "Zoë 安", "--ledger"], args].concat());
     review(&["new.csv"]).fails(1, "puts no image of raw in question");
     review(&["ledger.csv", "--listen", "0.0.0.0:0"]).fails(1, "is not a loopback address");
-    review(&["ledger.csv", "--suspects", "none.csv"]).fails(1, "cannot read none.csv");
+    review(&["ledger.csv", "--suspects", "none.csv"]).fails(6, "cannot read none.csv");
     sandbox.write("bad.csv", b"nonsense\n");
     review(&["bad.csv"]).fails(1, "line 1: the header must be");
     sandbox.isn(&["review", "raw", "--ledger", "ledger.csv"]).fails(2, "--reviewer <NAME>");

@@ -226,7 +226,7 @@ fn a_mask_of_other_images_is_refused() {
     }
     sandbox.isn(&AUDIT).fails(2, "--kept <FILE>");
     sandbox.isn(&[&AUDIT[..], &["--kept", "five.npy", "--issues", "five.npy"]].concat()).fails(2, "--issues");
-    sandbox.isn(&["audit", "mask", "none", "--kept", "five.npy"]).fails(1, "cannot read none");
+    sandbox.isn(&["audit", "mask", "none", "--kept", "five.npy"]).fails(6, "cannot read none");
     std::fs::create_dir(sandbox.path("empty")).unwrap();
     sandbox.isn(&["audit", "mask", "empty", "--kept", "five.npy"]).fails(1, "but empty has 0 images");
 }

@@ -168,6 +168,11 @@ pub(crate) fn check_toml(text: &str) -> Result<(), String> {
     }
 }
 
+/// Returns the first line of a text, from 1, at which Git has marked a conflict of a merge.
+fn conflict(text: &str) -> Option<usize> {
+    text.lines().position(|line| line.starts_with("<<<<<<< ")).map(|before| before + 1)
+}
+
 /// Reads the bytes of a TOML file; `what` names it in errors.
 ///
 /// # Errors
@@ -175,6 +180,11 @@ pub(crate) fn check_toml(text: &str) -> Result<(), String> {
 /// link to a file with other contents.
 pub fn toml_text<T: DeserializeOwned>(what: impl Display, bytes: Vec<u8>) -> Result<T> {
     let text = String::from_utf8(bytes).map_err(|_| Error::invalid(&what, "is not UTF-8 text"))?;
+    if let Some(line) = conflict(&text) {
+        let why = "the marks of a merge conflict: choose the lines to keep, and remove <<<<<<<, ======= and \
+                   >>>>>>>";
+        return Err(Error::invalid(&what, format!("line {line}: {why}")));
+    }
     check_toml(&text).map_err(|why| Error::invalid(&what, why))?;
     toml::from_str(&text).map_err(|e| {
         let line_at = |at: usize| 1 + text.bytes().take(at).filter(|&b| b == b'\n').count();

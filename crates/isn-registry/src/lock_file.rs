@@ -59,7 +59,7 @@ pub struct Project {
     #[serde(default, deserialize_with = "list_of_registries")]
     pub registry: Vec<String>,
     /// The references that `isn sync` pulls.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list_of_datasets")]
     pub datasets: Vec<DatasetRef>,
 }
 
@@ -173,6 +173,13 @@ impl LockFile {
 pub(crate) fn list_of_registries<'de, D: Deserializer<'de>>(text: D) -> Result<Vec<String>, D::Error> {
     let wrong = |_| D::Error::custom("registry must be a list: registry = [\"https://…\"]");
     Vec::deserialize(text).map_err(wrong)
+}
+
+/// Reads a list of references, which is no table of names and versions as in other programs' files.
+fn list_of_datasets<'de, D: Deserializer<'de>>(text: D) -> Result<Vec<DatasetRef>, D::Error> {
+    let wrong = |_| D::Error::custom("datasets must be a list of references: datasets = [\"birds@1.0\"]");
+    let texts: Vec<String> = Vec::deserialize(text).map_err(wrong)?;
+    texts.into_iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
 }
 
 fn refuse(what: &str, mistakes: Vec<Mistake>) -> Result<()> {

@@ -181,7 +181,6 @@ fn examples() -> Vec<Error> {
             io(ErrorKind::StorageFull);
             io(ErrorKind::IsADirectory),
         Error::Invalid { kind: Input::Other, .. } => Error::invalid("recipe.toml", "is not UTF-8 text"),
-        Error::Invalid { kind: Input::Path, .. } => Error::invalid("out", "does not exist").of(Input::Path),
         Error::Invalid { kind: Input::Location, .. } =>
             "htps://data.example.org".parse::<RegistryId>().unwrap_err(),
         Error::Invalid { kind: Input::ReadOnly, .. } => {

@@ -15,6 +15,7 @@ use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Error, Result};
 use isn_format::log::LogKey;
 use isn_format::text::shell_word;
+use isn_registry::client::version_at::is_path;
 use isn_registry::ops::verify::{Expectation, ProofReport, Target, verify, verify_proof};
 use isn_registry::trust::RegistryId;
 
@@ -82,7 +83,7 @@ fn target(text: &str) -> Result<Target> {
     if path.exists() {
         return Ok(Target::Path(path));
     }
-    if text.contains(['/', '\\']) || text.starts_with('.') {
+    if is_path(text) {
         // Unless it is `https:/x`, it is a path with a mistake.
         return RegistryId::of_url(text).map(|_| Target::Path(path));
     }

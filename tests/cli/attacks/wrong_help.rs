@@ -113,11 +113,11 @@ fn what_is_no_source_is_told_with_what_is_one() {
     let sandbox = Sandbox::built();
     sandbox.write("photos.tar", b"");
     fs::create_dir(sandbox.path("empty")).unwrap();
-    for (source, why) in
-        [("photos.tar", "is not a folder"), ("empty", "is empty"), ("nowhere", "cannot read")]
+    for (source, code, why) in
+        [("photos.tar", 1, "is not a folder"), ("empty", 1, "is empty"), ("nowhere", 6, "cannot read")]
     {
         let args = ["build", "grads-1.0.toml", "--source", source, "--out", "again"];
-        let ran = sandbox.isn(&args).fails(1, why);
+        let ran = sandbox.isn(&args).fails(code, why);
         assert!(!help(&ran).is_empty(), "{source}: {}", ran.stderr);
     }
 }
@@ -279,7 +279,7 @@ fn a_file_of_another_kind_is_told_by_its_head() {
     fs::create_dir(sandbox.path("recipe")).unwrap();
     fs::copy(sandbox.path("grads-1.0.toml"), sandbox.path("recipe/recipe.toml")).unwrap();
     helps(&build("recipe").fails(1, "recipe"), "name the file in it, recipe/recipe.toml", "\u{0}");
-    sandbox.isn(&["publish", "nope", "--registry", "reg", "--key", "me"]).fails(1, "nope does not exist");
+    sandbox.isn(&["publish", "nope", "--registry", "reg", "--key", "me"]).fails(6, "nope does not exist");
 }
 
 #[test]
@@ -409,7 +409,7 @@ fn a_build_that_does_not_exist_asks_for_no_passphrase() {
     ran(new.env("ISN_PASSPHRASE", "correct horse")).ok();
     sandbox
         .isn(&["publish", "nope", "--registry", "reg", "--key", "me"])
-        .fails(1, "error: nope does not exist");
+        .fails(6, "error: nope does not exist");
 }
 
 #[test]
@@ -573,4 +573,83 @@ fn what_is_no_folder_where_one_is_needed_is_named() {
         let told = told.trim_start_matches(path);
         assert!(ran.code == 1 && ran.stderr.contains(told), "{path}: {}", ran.stderr);
     }
+}
+
+#[test]
+fn a_path_at_which_nothing_is_ends_every_verb_with_one_code() {
+    let (sandbox, _) = Sandbox::published();
+    let mut wrong = Vec::new();
+    for line in [
+        "append ./no --registry reg",
+        "attest ./no --key me",
+        "attest verify ./no out",
+        "attest verify ./no ./nor",
+        "audit all ./no",
+        "audit duplicates ./no",
+        "audit labels ./no --pixels",
+        "audit labels --probs no.npy --labels nor.npy",
+        "audit mask ./no --kept ./nor",
+        "build ./no --source raw --out o",
+        "build grads-1.0.toml --source ./no --out o",
+        "cite ./no",
+        "diff out ./no",
+        "diff ./no out",
+        "export ./no --as webdataset --to o",
+        "info ./no",
+        "init ./no",
+        "ledger check ./no",
+        "ledger import l.csv ./no",
+        "list --registry ./no",
+        "log verify --registry ./no",
+        "mirror ./no m",
+        "publish ./no --registry reg --key me",
+        "pull ./no",
+        "registry check ./no",
+        "review ./no --ledger l.csv --reviewer me",
+        "review raw --ledger l.csv --reviewer me --suspects ./no",
+        "serve ./no",
+        "serve reg --publish-tokens ./no",
+        "sign ./no --key me",
+        "source check ./no --recipe grads-1.0.toml",
+        "source check raw --recipe ./no",
+        "trust add reg ./no",
+        "trust add reg no.pub",
+        "verify ./no",
+        "verify --proof ./no",
+    ] {
+        let ran = sandbox.isn(&line.split(' ').collect::<Vec<_>>());
+        if (ran.code, help(&ran).contains("check the path")) != (6, true) {
+            wrong.push(format!("{line}: {}: {}", ran.code, ran.stderr));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.concat());
+    for left in ["o", "l.csv", "m"] {
+        assert!(!sandbox.path(left).exists(), "{left}");
+    }
+}
+
+#[test]
+fn files_of_a_project_say_what_is_wrong_in_words_of_theirs() {
+    let sandbox = Sandbox::new();
+    let project = |text: &str, why: &str| {
+        sandbox.write("isn.toml", text.as_bytes());
+        sandbox.isn(&["sync"]).fails(1, why);
+    };
+    project(
+        "[datasets]\nbirds = \"1.0\"\n",
+        "datasets must be a list of references: datasets = [\"birds@1.0\"]",
+    );
+    project("datasets = \"birds@1.0\"\n", "datasets must be a list of references");
+    project("datasets = [\"birds@one\"]\n", "'one' is not a version");
+    let merged = "registry = [\"bundled\"]\n<<<<<<< HEAD\ndatasets = []\n=======\n>>>>>>> theirs\n";
+    project(merged, "isn.toml: line 2: the marks of a merge conflict: choose the lines to keep");
+    std::fs::remove_file(sandbox.path("isn.toml")).unwrap();
+    sandbox.write("isn.lock", merged.as_bytes());
+    sandbox.isn(&["sync", "--locked"]).fails(1, "isn.lock: line 2: the marks of a merge conflict");
+}
+
+#[test]
+fn part_of_a_hash_is_no_version_of_a_dataset() {
+    let ran = Sandbox::new().isn(&["fetch", "b3:123"]).fails(2, "a shortened hash is not enough");
+    assert!(!ran.stderr.contains("did you mean"), "{}", ran.stderr);
 }

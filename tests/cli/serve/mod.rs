@@ -175,7 +175,7 @@ fn what_cannot_be_served_is_said_before_anything_is() {
     sandbox.isn(&["serve", "reg", "--publish-quota", "5X", "--publish-tokens", "t"]).fails(2, "5X");
     sandbox
         .isn(&["serve", "reg", "--publish-tokens", "t", "--listen", "127.0.0.1:0"])
-        .fails(1, "cannot read t");
+        .fails(6, "cannot read t");
     sandbox.write("t", b"ci secret-that-is-no-hash\n");
     let ran = sandbox.isn(&["serve", "reg", "--publish-tokens", "t", "--listen", "127.0.0.1:0"]);
     assert!(!ran.stderr.contains("secret-that-is-no-hash"), "{}", ran.stderr);

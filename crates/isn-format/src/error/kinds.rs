@@ -31,8 +31,6 @@ pub enum Input {
     /// None of the others: the message says what would be right.
     #[default]
     Other,
-    /// A path at which nothing is.
-    Path,
     /// The location of a registry, which is neither a path nor a URL that isn reads.
     Location,
     /// A registry that takes nothing from writers.

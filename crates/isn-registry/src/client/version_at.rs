@@ -31,8 +31,7 @@ impl FromStr for VersionAt {
     fn from_str(text: &str) -> Result<Self, RefError> {
         let path = Path::new(text);
         let folder = || Ok(VersionAt::Folder(path.into()));
-        let is_path = text.contains(['/', std::path::MAIN_SEPARATOR]) || matches!(text, "." | "..");
-        if is_path && !is_unreleased_pin(text) {
+        if is_path(text) && !is_unreleased_pin(text) {
             return folder();
         }
         match text.parse() {
@@ -42,6 +41,11 @@ impl FromStr for VersionAt {
             reference => reference.map(VersionAt::Registry),
         }
     }
+}
+
+/// Whether a text is written as a path, and not as a name or a reference.
+pub fn is_path(text: &str) -> bool {
+    text.contains(['/', std::path::MAIN_SEPARATOR]) || text.starts_with('.')
 }
 
 /// What a folder has a version as.

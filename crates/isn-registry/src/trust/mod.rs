@@ -81,6 +81,9 @@ pub fn public_key_argument(argument: &str) -> Result<KeyLine> {
 /// Refuses what is neither a key nor the path of a file.
 fn check_there(path: &Path) -> Result<()> {
     if files::is_absent(path) {
+        if path.components().count() > 1 || path.extension().is_some_and(|end| end == "pub") {
+            return Err(Error::not_found(Missing::File, path.display(), ""));
+        }
         let why = "is neither an OpenSSH public key ('ssh-ed25519 …') nor a vkey, and there is no such file";
         return Err(Error::invalid(path.display(), why));
     }

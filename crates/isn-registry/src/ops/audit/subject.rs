@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 
 use super::version::Version;
 use crate::client::Client;
+use crate::client::version_at::is_path;
 use crate::files;
 use crate::ops::verify::store::StoreKind;
 use crate::progress::Progress;
@@ -100,7 +101,7 @@ impl Subject {
                 target,
                 "is a file: an audit is of a folder of images or of a version",
             ));
-        } else if target.contains(['/', '\\']) || target.starts_with('.') {
+        } else if is_path(target) {
             return Err(Error::not_found(Missing::File, target, ""));
         } else {
             let reference: DatasetRef =

@@ -6,13 +6,13 @@ use tokio::runtime::Runtime;
 
 use super::{Compared, Placement};
 use crate::client::Client;
-use crate::client::version_at::Local;
+use crate::client::version_at::{Local, is_path};
 use crate::files;
 use crate::registry::{Registry, Snapshot, build};
 use crate::tree_file::{list_of, read_classes, read_sums, read_sums_hashed};
 use isn_format::class::{Class, ClassId};
 use isn_format::digest::Digest;
-use isn_format::error::{At, Error, Result};
+use isn_format::error::{At, Error, Missing, Result};
 use isn_format::ledger::Ledger;
 use isn_format::object::ObjectKind;
 use isn_format::pixel_spec::ExifOrientation;
@@ -79,6 +79,9 @@ impl Side {
                     Ok(Self::version(registry, snapshot))
                 }
             };
+        }
+        if is_path(what) {
+            return Err(Error::not_found(Missing::File, what, ""));
         }
         let reference = what.parse().map_err(|why| Error::Subject { text: what.into(), why })?;
         let found = runtime.block_on(client.snapshot(&reference));

@@ -11,7 +11,7 @@ use crate::registry::{MAX_HINT, Registry, Snapshot, build, has_lost_about, layou
 use crate::steps::objects::objects_of;
 use crate::transport;
 use isn_format::digest::Digest;
-use isn_format::error::{At, Error, Input, Result};
+use isn_format::error::{At, Error, Missing, Result};
 use isn_format::manifest::Manifest;
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
@@ -36,15 +36,18 @@ pub(super) struct BuildOutput {
 /// Checks that `build` is the output of a build, without reading its objects.
 ///
 /// # Errors
-/// [`Error::Invalid`] if it is not; [`Error::Io`] if that cannot be seen.
+/// [`Error::NotFound`] if nothing is there; [`Error::Invalid`] if it is something else; [`Error::Io`] if that
+/// cannot be seen.
 pub fn check_build(build: &Path) -> Result<()> {
     open(build).map(drop)
 }
 
 fn open(build: &Path) -> Result<(Registry, ObjectRef)> {
     if files::is_absent(&build.join(MANIFEST_JSON)) {
-        let kind = if files::is_absent(build) { Input::Path } else { Input::Other };
-        return Err(Error::invalid(build.display(), no_build(build)).of(kind));
+        if files::is_absent(build) {
+            return Err(Error::not_found(Missing::File, build.display(), ""));
+        }
+        return Err(Error::invalid(build.display(), no_build(build)));
     }
     build::open(build)
 }
@@ -52,9 +55,7 @@ fn open(build: &Path) -> Result<(Registry, ObjectRef)> {
 /// Returns what a folder without `manifest.json` is instead of a build, and what to do with it.
 fn no_build(root: &Path) -> String {
     let name = shell_word(root.display());
-    if files::is_absent(root) {
-        "does not exist".into()
-    } else if root.is_file() {
+    if root.is_file() {
         "is a file, not a build output: `isn build` makes one, a folder".into()
     } else if root.join(B3SUMS).is_file() {
         format!(
