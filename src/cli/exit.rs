@@ -10,7 +10,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{console, near};
-use isn_format::error::{Breach, Error, Input, KeyFault, Missing, NetworkKind, There, chain};
+use isn_format::error::{Breach, Error, Input, KeyFault, LockFault, Missing, NetworkKind, There, chain};
 use isn_format::text::{self, shell_word};
 use isn_registry::files;
 
@@ -146,6 +146,7 @@ pub(super) fn code(error: &Error) -> u8 {
         | Error::TrustFile { .. }
         | Error::Claim { .. }
         | Error::OtherLog { .. }
+        | Error::UnknownLog { .. }
         | Error::Refused { .. }
         | Error::Denied { .. }
         | Error::UnknownSigner { .. } => TRUST,
@@ -201,6 +202,11 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
                 log.unwrap_or_default()
             )
         }
+        Error::UnknownLog { .. } => format!(
+            "take the log's vkey from somebody whom you believe, and trust it: `isn trust add {} VKEY` (`isn \
+             verify --proof` also takes it by --log-key)",
+            advice.registry.map_or("REGISTRY".into(), shell_word)
+        ),
         Error::Integrity { at, what, .. } => damage::help(*at, what, to),
         Error::Trust { .. } if to == Aim::Write => format!(
             "the log keeps its entries, and what this run wrote is kept. Find out who changed the registry \
@@ -223,6 +229,11 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
         ),
         Error::Refused { breach: Breach::SecondRelease, .. } => {
             format!("nothing was added to the log: {RAISE}")
+        }
+        Error::Refused { breach: Breach::Full, .. } => {
+            "nothing was added to the log, and it takes no more entries. Start another registry (`isn registry \
+             init`), and tell the users of this one"
+                .into()
         }
         Error::Denied { .. } => format!(
             "nothing was added to the server's log. Ask the server's operator, or an owner of the name: `isn \
@@ -318,10 +329,18 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
                 .into()
         }
         Error::Foreign { .. } => "nothing was changed there. Check what it is, and move it elsewhere".into(),
-        Error::LockFile { is_behind: true, .. } => {
+        Error::LockFile { fault: LockFault::Behind, .. } => {
             "`isn sync` without --locked adds it to isn.lock: commit the change".into()
         }
-        Error::LockFile { .. } => {
+        Error::LockFile { fault: LockFault::Newer, .. } => {
+            "use the version of isn that wrote it, or a newer one".into()
+        }
+        Error::LockFile { fault: LockFault::Conflict, .. } => {
+            "delete the lines that begin with <<<<<<<, ======= and >>>>>>>, and of two entries with one path \
+             one. Then run `isn sync`"
+                .into()
+        }
+        Error::LockFile { fault: LockFault::Damaged, .. } => {
             "restore isn.lock from version control, for example `git checkout HEAD -- isn.lock`. If there is \
              no older one, remove it and lock every dataset again: `isn pull NAME@VERSION --lock`, or `isn \
              sync` for those that isn.toml lists"
@@ -368,6 +387,9 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
         }
         Error::Internal(_) => "this is a bug in isn: please report it with the command that you ran".into(),
         Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => CHECK_PATH.into(),
+        Error::Invalid { kind: Input::Conflict, .. } => {
+            "choose the lines to keep, and delete those that begin with <<<<<<<, ======= and >>>>>>>".into()
+        }
         Error::Invalid { kind: Input::Location, .. } => {
             "a registry is the path of a folder, a URL that begins with https://, http://, s3://, gs:// or \
              az://, or `bundled`, the registry that comes with isn"

@@ -102,6 +102,8 @@ pub(super) fn reference(text: &str) -> Option<String> {
     }
     match text.rsplit_once('@') {
         Some((name, "latest" | "newest")) => Some(format!("{name} alone means its newest version")),
+        // It is a reference, and a name is needed.
+        Some((name, _)) if meant.as_deref() == Some(text) => Some(format!("did you mean {name}?")),
         _ => meant.map(|meant| format!("did you mean {meant}?")),
     }
 }

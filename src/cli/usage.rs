@@ -114,6 +114,7 @@ const OVERWRITE: &str = "isn does not overwrite your files: choose another path,
 /// Returns the registry that the arguments name.
 pub(super) fn registry(matches: &ArgMatches) -> Option<&String> {
     match matches.subcommand() {
+        Some(("mirror", below)) => below.try_get_one("source").ok().flatten(),
         Some((_, below)) => registry(below),
         None => matches.try_get_one("registry").ok().flatten(),
     }

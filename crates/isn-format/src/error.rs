@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::dataset_ref::{DatasetRef, Name, RefError};
 
 pub use findings::{Blame, Difference, Mistake, Reject};
-pub use kinds::{At, Breach, Input, KeyFault, Missing, NetworkKind, Overlap, There};
+pub use kinds::{At, Breach, Input, KeyFault, LockFault, Missing, NetworkKind, Overlap, There};
 pub use words::{about, bytes, count, cut_list};
 use words::{is_missing, is_there, it_has, list};
 
@@ -60,8 +60,8 @@ pub enum Error {
         what: String,
         /// What is wrong with it.
         why: String,
-        /// Whether it only lacks a dataset that `isn.toml` names.
-        is_behind: bool,
+        /// The kind of fault.
+        fault: LockFault,
     },
     /// A text file has mistakes. All of them are listed.
     #[error("{what} has {}{}", count(mistakes.len(), "mistake"), list(mistakes))]
@@ -169,6 +169,12 @@ pub enum Error {
         what: String,
         /// What was found.
         why: String,
+    },
+    /// The user trusts no key of a log. Exit code 4.
+    #[error("no key is trusted for {log}")]
+    UnknownLog {
+        /// The log, in words.
+        log: String,
     },
     /// No writer may finish a log claim that is in a registry. Exit code 4.
     #[error("{}", about(what, why))]

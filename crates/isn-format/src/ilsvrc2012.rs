@@ -35,7 +35,7 @@ pub const ARCHIVES: [OfficialArchive; 2] = [TRAIN_TAR, VAL_TAR];
 /// The development kit, with its MD5. No build needs it; its length is not published.
 pub const DEVKIT: (&str, &str) = ("ILSVRC2012_devkit_t12.tar.gz", "fa75699e90414af021442c21a62c3abf");
 /// The number of validation images of each class.
-pub const VAL_PER_CLASS: u32 = 50;
+pub(crate) const VAL_PER_CLASS: u32 = 50;
 
 /// An official archive, as described on ImageNet's download page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use crate::key::PublicKey;
 use crate::manifest::Manifest;
 
 /// The context in which a signer's public key gives the key of a [`Possession`].
-pub const CONTEXT: &str = "isn 2026-11-27 isn/v1 rebuilt possession";
+pub(crate) const CONTEXT: &str = "isn 2026-11-27 isn/v1 rebuilt possession";
 
 /// A proof that somebody has the images of a version: their BLAKE3, keyed from the signer's public key. So
 /// whoever has the images can check it, and nobody makes it from another's statement, or from a list of

@@ -16,7 +16,7 @@ pub const HERE: &str = ".";
 
 /// The maximum length of a source id of version 2 in bytes, as a JSON string: a row of an index has 1,024
 /// bytes, and this leaves room for the rest.
-pub const MAX_ID_LEN: usize = 384;
+pub(crate) const MAX_ID_LEN: usize = 384;
 
 /// The maximum length of what is left of a name before its hash.
 const MAX_WORDS: usize = 40;

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Input, Result};
 
 /// Whether a character is invisible but acts on a terminal or on the order of the text, or has no width:
 /// control characters (C0, DEL, C1), line and paragraph separators, direction marks, and characters of zero
@@ -181,9 +181,8 @@ fn conflict(text: &str) -> Option<usize> {
 pub fn toml_text<T: DeserializeOwned>(what: impl Display, bytes: Vec<u8>) -> Result<T> {
     let text = String::from_utf8(bytes).map_err(|_| Error::invalid(&what, "is not UTF-8 text"))?;
     if let Some(line) = conflict(&text) {
-        let why = "the marks of a merge conflict: choose the lines to keep, and remove <<<<<<<, ======= and \
-                   >>>>>>>";
-        return Err(Error::invalid(&what, format!("line {line}: {why}")));
+        let why = format!("line {line}: the marks of a merge conflict");
+        return Err(Error::invalid(&what, why).of(Input::Conflict));
     }
     check_toml(&text).map_err(|why| Error::invalid(&what, why))?;
     toml::from_str(&text).map_err(|e| {

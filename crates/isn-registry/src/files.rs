@@ -30,8 +30,10 @@ pub(crate) use place::{
 };
 pub use place::{destination, exchange, place};
 pub(crate) use place::{move_new, rename_new, rename_new_and, write_new};
-pub(crate) use read::{as_input, has_bytes, open_listed, open_named, read_to_cap, regular};
-pub use read::{if_there, open, read_beside, read_capped, read_capped_if_there, read_input, read_text};
+pub(crate) use read::{
+    as_input, has_bytes, open_listed, open_named, read_capped, read_input, read_to_cap, regular,
+};
+pub use read::{if_there, open, read_beside, read_capped_if_there, read_text};
 pub use users::{Replaced, check_output, check_replaced, overwrite, write_output};
 pub(crate) use users::{behind_links, no_file, overwrite_locked, overwrite_private, read_users_own};
 pub use workplace::{Workplace, take_kept};

@@ -252,9 +252,9 @@ impl KnownLog {
     /// [`Error::Key`] if the file is not the key of this log; also fails if it cannot be read.
     pub fn signer(&self) -> Result<Option<LogSigner>> {
         let path = self.key_path();
-        match path.exists() {
-            true => signer_of(&self.anchor, keyring::read_kept(&path)?, &path).map(Some),
-            false => Ok(None),
+        match files::is_absent(&path) {
+            true => Ok(None),
+            false => signer_of(&self.anchor, keyring::read_kept(&path)?, &path).map(Some),
         }
     }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::files::{self, Lock};
 use isn_format::dataset_ref::DatasetRef;
-use isn_format::error::{Error, Mistake, Result};
+use isn_format::error::{Error, Input, LockFault, Mistake, Result};
 use isn_format::text::toml_text;
 use isn_format::tree::Selection;
 
@@ -78,10 +78,10 @@ impl LockFile {
     pub fn read(path: &Path) -> Result<Self> {
         let what = path.display().to_string();
         if let Some(why) = files::no_file(path) {
-            return Err(Error::LockFile { what, why: why.into(), is_behind: false });
+            return Err(Error::LockFile { what, why: why.into(), fault: LockFault::Damaged });
         }
         let read = files::read_users_own(path, MAX_LEN).map_err(|e| match e {
-            Error::Integrity { what, why, .. } => Error::LockFile { what, why, is_behind: false },
+            Error::Integrity { what, why, .. } => Error::LockFile { what, why, fault: LockFault::Damaged },
             e => e,
         })?;
         read.map_or(Ok(LockFile::default()), |bytes| LockFile::parse(&what, bytes))
@@ -92,18 +92,22 @@ impl LockFile {
     /// # Errors
     /// [`Error::LockFile`] if the text is not TOML of this format, or an entry has no pin.
     pub fn parse(what: &str, bytes: Vec<u8>) -> Result<Self> {
-        let damaged = |why| Error::LockFile { what: what.into(), why, is_behind: false };
+        let refuse = |why, fault| Error::LockFile { what: what.into(), why, fault };
         let lock: LockFile = toml_text(what, bytes).map_err(|e| match e {
-            Error::Invalid { why, .. } => damaged(why),
+            Error::Invalid { why, kind: Input::Conflict, .. } => refuse(why, LockFault::Conflict),
+            Error::Invalid { why, .. } => refuse(why, LockFault::Damaged),
             e => e,
         })?;
         if lock.format != FORMAT {
-            return Err(damaged(format!("has format '{}', this isn reads {FORMAT}", lock.format)));
+            let is_newer = lock.format.starts_with("isn-lock/");
+            let fault = if is_newer { LockFault::Newer } else { LockFault::Damaged };
+            return Err(refuse(format!("has format '{}', this isn reads {FORMAT}", lock.format), fault));
         }
         if let Some(entry) =
             lock.datasets.iter().find(|entry| !matches!(entry.pin, DatasetRef::Version(_, Some(_))))
         {
-            return Err(damaged(format!("'{}' is not a pin: expected NAME@VERSION#b3:…", entry.pin)));
+            let why = format!("'{}' is not a pin: expected NAME@VERSION#b3:…", entry.pin);
+            return Err(refuse(why, LockFault::Damaged));
         }
         Ok(lock)
     }

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
 
 use isn_format::error::{
-    At, Blame, Breach, Difference, KeyFault, Missing, Mistake, NetworkKind, Overlap, Reject, There, chain,
+    At, Blame, Breach, Difference, KeyFault, LockFault, Missing, Mistake, NetworkKind, Overlap, Reject,
+    There, chain,
 };
 
 use super::*;
@@ -166,7 +167,8 @@ fn refused(breach: Breach) -> Error {
     let why = match breach {
         Breach::Stranger => "is signed by SHA256:abc, which is not an owner of the name",
         Breach::SecondRelease => "is a second release of that version: entry 7 is the first",
-        Breach::Other => "is one too many: log example.org/birds may have 9 entries",
+        Breach::Full => "is one too many: log example.org/birds may have 9 entries",
+        Breach::Other => "was said already, as entry 7",
     };
     Error::Refused { what: "the release of birds@1.0".into(), why: why.into(), breach }
 }
@@ -181,6 +183,8 @@ fn examples() -> Vec<Error> {
             io(ErrorKind::StorageFull);
             io(ErrorKind::IsADirectory),
         Error::Invalid { kind: Input::Other, .. } => Error::invalid("recipe.toml", "is not UTF-8 text"),
+        Error::Invalid { kind: Input::Conflict, .. } =>
+            Error::invalid("isn.toml", "line 4: the marks of a merge conflict").of(Input::Conflict),
         Error::Invalid { kind: Input::Location, .. } =>
             "htps://data.example.org".parse::<RegistryId>().unwrap_err(),
         Error::Invalid { kind: Input::ReadOnly, .. } => {
@@ -191,15 +195,25 @@ fn examples() -> Vec<Error> {
             text: "Birds-1.0".into(),
             why: "Birds-1.0".parse::<isn_format::dataset_ref::DatasetRef>().unwrap_err(),
         },
-        Error::LockFile { is_behind: false, .. } => Error::LockFile {
+        Error::LockFile { fault: LockFault::Damaged, .. } => Error::LockFile {
             what: "isn.lock".into(),
             why: "line 5: key with no value, expected `=`".into(),
-            is_behind: false,
+            fault: LockFault::Damaged,
         },
-        Error::LockFile { is_behind: true, .. } => Error::LockFile {
+        Error::LockFile { fault: LockFault::Conflict, .. } => Error::LockFile {
+            what: "isn.lock".into(),
+            why: "line 4: the marks of a merge conflict".into(),
+            fault: LockFault::Conflict,
+        },
+        Error::LockFile { fault: LockFault::Newer, .. } => Error::LockFile {
+            what: "isn.lock".into(),
+            why: "has format 'isn-lock/9', this isn reads isn-lock/1".into(),
+            fault: LockFault::Newer,
+        },
+        Error::LockFile { fault: LockFault::Behind, .. } => Error::LockFile {
             what: "isn.lock".into(),
             why: "does not lock birds, which isn.toml asks for".into(),
-            is_behind: true,
+            fault: LockFault::Behind,
         },
         Error::Mistakes { .. } => Error::Mistakes {
             what: "recipe.toml".into(),
@@ -257,6 +271,8 @@ fn examples() -> Vec<Error> {
         },
         Error::Refused { breach: Breach::SecondRelease, .. } => refused(Breach::SecondRelease),
         Error::Refused { breach: Breach::Stranger, .. } => refused(Breach::Stranger),
+        Error::UnknownLog { .. } => Error::UnknownLog { log: "log example.org/birds".into() },
+        Error::Refused { breach: Breach::Full, .. } => refused(Breach::Full),
         Error::Refused { breach: Breach::Other, .. } => refused(Breach::Other),
         Error::Denied { .. } => Error::Denied {
             server: "https://data.example.org".into(),

@@ -16,6 +16,7 @@ use isn_format::error::{Error, Result};
 use isn_format::log::LogKey;
 use isn_format::text::shell_word;
 use isn_registry::client::version_at::is_path;
+use isn_registry::files;
 use isn_registry::ops::verify::{Expectation, ProofReport, Target, verify, verify_proof};
 use isn_registry::trust::RegistryId;
 
@@ -80,7 +81,7 @@ fn target(text: &str) -> Result<Target> {
         return Err(Error::invalid(text, why));
     }
     let path = PathBuf::from(text);
-    if path.exists() {
+    if !files::is_absent(&path) {
         return Ok(Target::Path(path));
     }
     if is_path(text) {

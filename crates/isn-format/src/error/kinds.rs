@@ -31,6 +31,8 @@ pub enum Input {
     /// None of the others: the message says what would be right.
     #[default]
     Other,
+    /// A text with the marks of a merge conflict.
+    Conflict,
     /// The location of a registry, which is neither a path nor a URL that isn reads.
     Location,
     /// A registry that takes nothing from writers.
@@ -164,8 +166,23 @@ pub enum Breach {
     Stranger,
     /// It releases a version that is released already.
     SecondRelease,
+    /// The log has as many entries as it may have.
+    Full,
     /// Another.
     Other,
+}
+
+/// Why `isn.lock` cannot be used as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockFault {
+    /// It lacks a dataset that `isn.toml` names.
+    Behind,
+    /// It has a format of a newer version of isn.
+    Newer,
+    /// It has the marks of a merge conflict.
+    Conflict,
+    /// It is none of isn's, or was damaged.
+    Damaged,
 }
 
 /// The kind of thing that already exists.

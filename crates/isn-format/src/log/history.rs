@@ -57,6 +57,25 @@ fn first_rules() -> u32 {
 }
 
 /// The state after a number of entries.
+///
+/// ```
+/// use isn_format::key::{PrivateKey, Signer as _};
+/// use isn_format::log::{History, LogSigner};
+/// use isn_format::statement::{Advice, Owner, SignedStatement, Statement};
+///
+/// let log = LogSigner::new("example.org/log", PrivateKey::generate("a log")?)?;
+/// let key = PrivateKey::generate("an owner")?;
+/// let name = "birds".parse()?;
+/// let claim = Statement::Owner(Owner::new(name, None, 1, vec![*key.public_key()], vec![]));
+/// let yank = Statement::Yank(Advice { id: "birds@1.0".parse()?, reason: "val leaks into train".into() });
+///
+/// let mut history = History::new(log.log_key().clone());
+/// assert!(history.apply(SignedStatement::sign(&claim, &key)?.bytes()).is_ok());
+/// // An entry that the rules refuse stays in the log, without effect: no such version was released.
+/// assert!(history.apply(SignedStatement::sign(&yank, &key)?.bytes()).is_err());
+/// assert_eq!((history.size(), history.rejected().len()), (2, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// The key by which the reader knows the log.

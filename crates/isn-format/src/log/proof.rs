@@ -71,18 +71,23 @@ impl Proof {
     /// Reads a proof; `what` names it in errors.
     ///
     /// # Errors
-    /// [`Error::Integrity`] if it is not in the exact form that the module describes; [`Error::Trust`] if its
-    /// checkpoint is not one.
+    /// [`Error::Invalid`] if it does not begin as a proof does; [`Error::Integrity`] if it is not in the exact
+    /// form that the module describes; [`Error::Trust`] if its checkpoint is not one.
     pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
         let refuse = |why: &str| Error::integrity(what, why);
         if bytes.len() as u64 > MAX_LEN {
             return Err(refuse("is too long for a proof"));
         }
+        if !bytes.starts_with(HEADER.as_bytes()) {
+            let why =
+                format!("is not a proof: it does not begin with '{HEADER}' (`isn prove REF` makes one)");
+            return Err(Error::invalid(what, why));
+        }
         let text = std::str::from_utf8(bytes).map_err(|_| refuse("is not text"))?;
         let (head, note) = text.split_once("\n\n").ok_or_else(|| refuse("has no blank line"))?;
         let mut lines = head.split('\n');
         if lines.next() != Some(HEADER) {
-            return Err(refuse(&format!("does not begin with '{HEADER}'")));
+            return Err(refuse(&format!("does not begin with the line '{HEADER}'")));
         }
         let mut field = |word: &str| lines.next().and_then(|line| line.strip_prefix(word));
         let extra =

@@ -8,12 +8,12 @@ use isn_pixels::{decode_rgb, pixel_digest};
 
 /// The minimum contrast of a picture with hashes, as a standard deviation in grey levels. The hashes of blank
 /// pictures are noise, and near each other.
-pub const LOW_CONTRAST: f64 = 2.0;
+pub(crate) const LOW_CONTRAST: f64 = 2.0;
 
 /// The minimum shorter side of a picture with hashes, in pixels. Smaller ones are only compared exactly,
 /// because most of their 64 cells a side would be interpolated. This is a choice for drawings and icons; even
 /// photographs scaled down to 8 pixels could still be told apart.
-pub const FEW_PIXELS: u32 = 16;
+pub(crate) const FEW_PIXELS: u32 = 16;
 
 /// The maximum difference between the channels of a grey pixel, since encoders round.
 const GREY_SPREAD: u8 = 2;

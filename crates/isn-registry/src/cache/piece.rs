@@ -49,7 +49,7 @@ impl Piece {
     /// # Errors
     /// [`Error::NotFound`] if it is gone; [`Error::Foreign`] if it is not a regular file; [`Error::Io`] if it
     /// cannot be opened.
-    pub fn open_file(path: &Path) -> Result<File> {
+    pub(crate) fn open_file(path: &Path) -> Result<File> {
         files::open_nofollow(path)?
             .ok_or_else(|| Error::not_found(Missing::File, path.display(), "the cache"))
     }

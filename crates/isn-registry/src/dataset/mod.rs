@@ -67,7 +67,8 @@ impl std::str::FromStr for Verify {
     }
 }
 
-/// Images of a version, in the order of the index, with their labels.
+/// Images of a version, in the order of the index, with their labels. The example of [this crate](crate)
+/// opens one.
 pub struct Dataset {
     identity: Identity,
     part: Selection,

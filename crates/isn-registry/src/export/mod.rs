@@ -89,7 +89,7 @@ impl Format {
     }
 
     /// Whether it stores pixels instead of files.
-    pub fn has_pixels(self) -> bool {
+    pub(crate) fn has_pixels(self) -> bool {
         self == Format::Npz
     }
 }

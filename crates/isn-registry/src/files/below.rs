@@ -187,7 +187,7 @@ impl Below {
     ///
     /// # Errors
     /// As [`Below::find`]; [`Error::Foreign`] also if it is not a regular file.
-    pub fn open_file(root: &Path, path: &Path) -> Result<Option<File>> {
+    pub(crate) fn open_file(root: &Path, path: &Path) -> Result<Option<File>> {
         let folder = Below::find(root, parent(path))?;
         folder.map_or(Ok(None), |folder| folder.open(path.file_name().unwrap_or_default()))
     }
@@ -299,7 +299,7 @@ impl Below {
     ///
     /// # Errors
     /// [`Error::Foreign`] names a symlink; [`Error::Io`] if a folder cannot be listed.
-    pub fn files_and_pipes(&self) -> Result<Vec<(PathBuf, Metadata)>> {
+    pub(crate) fn files_and_pipes(&self) -> Result<Vec<(PathBuf, Metadata)>> {
         let found = walk(&self.dir).map_err(Error::io("list", &self.path))?;
         let found = found.into_iter().map(|(path, about)| {
             let path = self.path.join(path);

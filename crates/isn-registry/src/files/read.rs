@@ -57,7 +57,7 @@ pub(crate) fn regular(file: File, path: &Path) -> Result<File> {
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be read; [`Error::Invalid`] if it is longer.
-pub fn read_input(path: &Path, cap: u64) -> Result<Vec<u8>> {
+pub(crate) fn read_input(path: &Path, cap: u64) -> Result<Vec<u8>> {
     read_to_cap(open_named(path)?, path, cap).map_err(as_input)
 }
 
@@ -83,7 +83,7 @@ pub fn read_beside(path: &Path, cap: u64) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// As [`open`]; [`Error::Integrity`] if it is longer.
-pub fn read_capped(path: &Path, cap: u64) -> Result<Vec<u8>> {
+pub(crate) fn read_capped(path: &Path, cap: u64) -> Result<Vec<u8>> {
     read_to_cap(open(path)?, path, cap)
 }
 
@@ -96,6 +96,9 @@ pub fn read_capped_if_there(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
 }
 
 /// Turns the error of an absent file into `None`.
+///
+/// # Errors
+/// That of `found`, unless it is [`Error::Io`] for an absent file.
 pub fn if_there<T>(found: Result<T>) -> Result<Option<T>> {
     match found {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -207,7 +207,7 @@ impl Keyring {
             .into_iter()
             .chain([PathBuf::from(key)])
             // Not `is_file`, since a shell may pass a key through a pipe.
-            .find(|path| path.exists() && !path.is_dir())
+            .find(|path| !crate::files::is_absent(path) && !path.is_dir())
             .ok_or_else(|| self.no_such_key(key))
     }
 

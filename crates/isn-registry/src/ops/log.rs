@@ -198,8 +198,7 @@ fn first(client: &Client) -> Result<&str> {
 }
 
 fn no_log(registry: &Registry) -> Error {
-    let why = "has no log that you trust: `isn trust add REGISTRY VKEY` trusts one";
-    Error::trust(format!("registry {}", registry.name()), why)
+    Error::UnknownLog { log: format!("the log of registry {}", registry.name()) }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::lock_file::{LOCK_FILE, LockFile, Locked, PROJECT_FILE, Project, mispl
 use crate::progress::Progress;
 use crate::transport;
 use isn_format::dataset_ref::DatasetRef;
-use isn_format::error::{At, Error, Missing, Result};
+use isn_format::error::{At, Error, LockFault, Missing, Result};
 use isn_format::log::History;
 use isn_format::tree::Selection;
 
@@ -66,7 +66,7 @@ pub fn sync(client: &Client, options: &SyncOptions<'_>, progress: &dyn Progress)
         }
         if options.locked {
             let why = format!("does not lock {reference}, which {PROJECT_FILE} asks for");
-            return Err(Error::LockFile { what, why, is_behind: true });
+            return Err(Error::LockFile { what, why, fault: LockFault::Behind });
         }
         let (registry, head) = transport::runtime()?.block_on(client.head(&reference))?;
         let manifest = &head.manifest;

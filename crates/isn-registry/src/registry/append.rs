@@ -298,7 +298,7 @@ impl<'a> OwnLog<'a> {
         let most = self.anchor().most_entries();
         let Some(beyond) = more.get(most.saturating_sub(size) as usize) else { return Ok(()) };
         let why = format!("is one too many: log {} may have {most} entries", self.anchor().origin());
-        Err(Error::Refused { what: beyond.claimed().title(), why, breach: Breach::Other })
+        Err(Error::Refused { what: beyond.claimed().title(), why, breach: Breach::Full })
     }
 
     /// Appends all statements or none; each must have an effect at its position.

@@ -99,6 +99,18 @@ impl About {
 }
 
 /// A registry, with its mirrors and the cache, open for reading.
+///
+/// ```
+/// use isn_registry::registry::Registry;
+/// use isn_registry::transport::{Access, runtime};
+///
+/// let registry = Registry::open("../../registry", &Access::default())?;
+/// // A reference with a hash needs no trusted key.
+/// let pin = "demobirds@1.0#b3:2a470dfd86048a024c838852321c5f0d12366410cba289fc262d7c3135d3b9a8";
+/// let version = runtime()?.block_on(registry.snapshot(&pin.parse()?, &[]))?;
+/// assert_eq!((version.head.manifest.pin().to_string(), version.classes().len()), (pin.into(), 5));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Registry {
     /// `None` for the registry in the binary.
     id: Option<RegistryId>,
@@ -291,7 +303,7 @@ impl Registry {
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Unreleased`] if there is no such version; also fails if a hint cannot
     /// be read or is not well-formed.
-    pub async fn resolve(&self, reference: &DatasetRef) -> Result<(VersionId, Option<Digest>)> {
+    pub(crate) async fn resolve(&self, reference: &DatasetRef) -> Result<(VersionId, Option<Digest>)> {
         match reference {
             DatasetRef::Version(id, pin) => Ok((id.clone(), *pin)),
             DatasetRef::Newest(name) => match self.versions(name).await?.pop() {
@@ -372,7 +384,7 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::head_of_release`] and [`Registry::complete`].
-    pub async fn describe_release(&self, release: &Release) -> Result<Snapshot> {
+    pub(crate) async fn describe_release(&self, release: &Release) -> Result<Snapshot> {
         self.complete(self.head_of_release(release).await?).await
     }
 
@@ -380,7 +392,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::Trust`] if the manifest is of another version than the release; also as [`Registry::head`].
-    pub async fn head_of_release(&self, release: &Release) -> Result<Head> {
+    pub(crate) async fn head_of_release(&self, release: &Release) -> Result<Head> {
         let (signed_by, logged) = match release.standing() {
             Standing::Pinned => (Vec::new(), None),
             Standing::Trusted => (release.signers().to_vec(), None),

@@ -83,7 +83,7 @@ impl RegistryWriter {
     ///
     /// # Errors
     /// [`Error::NotFound`] if it is not a registry; also as [`log_to_write`] and [`Store::begin`].
-    pub fn open_existing(store: Box<dyn Store>, known: Known<'_>) -> Result<Self> {
+    pub(crate) fn open_existing(store: Box<dyn Store>, known: Known<'_>) -> Result<Self> {
         match log_to_write(store.as_ref(), known)? {
             Some(_) => RegistryWriter::open(store),
             None => Err(no_registry_in(store.as_ref())),

@@ -66,7 +66,7 @@ struct Limits {
 impl Registry {
     /// Plans the segments for every image in `wanted`, which maps each to its length in bytes by the index.
     /// Also returns the images that no pack contains.
-    pub fn plan<'a>(
+    pub(crate) fn plan<'a>(
         &self,
         packs: &'a [Pack],
         wanted: &HashMap<Digest, u64>,

@@ -292,7 +292,7 @@ impl Source {
 
     /// Sorts items whose images (indexes of [`Source::images`]) are given by `at`, so that no part of a
     /// parquet file is read twice. Other layouts can be read in any order and are not sorted.
-    pub fn sort_for_reading<T>(&self, things: &mut [T], at: impl Fn(&T) -> usize) {
+    pub(crate) fn sort_for_reading<T>(&self, things: &mut [T], at: impl Fn(&T) -> usize) {
         if matches!(self.layout, SourceLayout::Parquet { .. }) {
             things.sort_by_key(|thing| self.images[at(thing)].position);
         }

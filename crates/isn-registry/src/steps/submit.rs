@@ -146,7 +146,7 @@ pub fn missing(history: &History, statement: &Statement, keys: &[PublicKey]) -> 
 ///
 /// # Errors
 /// [`Error::Exists`] if it already exists; [`Error::Invalid`] if its folder does not.
-pub fn collected_in(statement: &Statement, out: Option<&Path>) -> Result<PathBuf> {
+pub(crate) fn collected_in(statement: &Statement, out: Option<&Path>) -> Result<PathBuf> {
     let file = out.map_or_else(|| PathBuf::from(file_name(statement)), Path::to_path_buf);
     files::check_is_path(&file)?;
     if file.symlink_metadata().is_ok() {

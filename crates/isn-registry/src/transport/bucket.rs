@@ -76,7 +76,7 @@ impl Bucket {
     ///
     /// # Errors
     /// As [`Bucket::new`].
-    pub fn to_write(url: &str, access: &Access) -> Result<Self> {
+    pub(crate) fn to_write(url: &str, access: &Access) -> Result<Self> {
         Bucket::with_timeout(url, access, access.timeout.max(UPLOAD_TIMEOUT))
     }
 

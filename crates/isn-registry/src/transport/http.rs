@@ -271,10 +271,11 @@ fn builder(access: &Access) -> Result<ClientBuilder> {
 /// Reads the user's file of certificates.
 pub(super) fn read_bundle(path: &Path) -> Result<Vec<u8>> {
     files::read_input(path, MAX_BUNDLE).map_err(|e| {
-        bad_bundle(
-            path,
-            format!("{} (ISN_CA_BUNDLE, or ca-bundle in config.toml, names the file)", chain(&e)),
-        )
+        let why = match e {
+            Error::Io { source, .. } => format!("cannot be read: {source}"),
+            e => chain(&e),
+        };
+        bad_bundle(path, format!("{why} (ISN_CA_BUNDLE, or ca-bundle in config.toml, names the file)"))
     })
 }
 

@@ -107,7 +107,7 @@ pub async fn read(transport: &dyn Transport, path: &str, cap: u64) -> Result<Opt
 ///
 /// # Errors
 /// [`Error::Network`] if the file cannot be reached or read; [`Error::Integrity`] if it is longer.
-pub async fn read_from(
+pub(crate) async fn read_from(
     transport: &dyn Transport,
     path: &str,
     offset: u64,

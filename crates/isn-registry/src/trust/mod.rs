@@ -249,7 +249,7 @@ impl TrustStore {
     ///
     /// # Errors
     /// As [`TrustStore::open`], or if the file cannot be written.
-    pub fn meet(&mut self, registry: &RegistryId, log: &LogKey) -> Result<()> {
+    pub(crate) fn meet(&mut self, registry: &RegistryId, log: &LogKey) -> Result<()> {
         self.change(|registries| {
             let trusted = registries.entry(registry.clone()).or_default();
             let is_new = trusted.log.is_none();

@@ -105,9 +105,11 @@ fn only_one_spelling_is_a_proof() {
     };
     let hash = good.lines().nth(3).unwrap();
     for (text, reason) in [
-        (String::new(), "has no blank line"),
+        (String::new(), "is not a proof"),
+        (good.lines().next().unwrap().into(), "has no blank line"),
         (good.replace('\n', "\r\n"), "has no blank line"),
-        (edit("@v1", "@v2"), "does not begin with 'c2sp.org/tlog-proof@v1'"),
+        (edit("@v1", "@v2"), "is not a proof: it does not begin with 'c2sp.org/tlog-proof@v1'"),
+        (edit("@v1", "@v10"), "does not begin with the line"),
         (format!("\n{good}"), "does not begin with"),
         (edit("extra ", "extra  "), "line 2 is not base64"),
         (edit("extra ", "other "), "has no line 'extra'"),

@@ -71,7 +71,7 @@ impl Image {
 impl Side {
     pub(super) fn open(runtime: &Runtime, client: &Client, what: &str) -> Result<Self> {
         let path = Path::new(what);
-        if path.exists() {
+        if !files::is_absent(path) {
             return match Local::at(path)? {
                 Local::Tree => Self::tree(path),
                 Local::Build => {

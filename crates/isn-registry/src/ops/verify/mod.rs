@@ -265,7 +265,7 @@ fn verify_path(
     jobs: usize,
     progress: &dyn Progress,
 ) -> Result<VerifyReport> {
-    if !path.exists() {
+    if files::is_absent(path) {
         return Err(Error::not_found(Missing::File, path.display(), ""));
     }
     // What cannot be listed could be anything.

@@ -70,8 +70,6 @@ fn known_key(client: &Client, proof: &Proof) -> Result<LogKey> {
         return Ok(replica.history().key_at(proof.claimed_size()));
     }
     let bundled = transport::runtime()?.block_on(client.open(BUNDLED)?.about())?.log_key;
-    bundled.filter(|log| log.origin() == origin).ok_or_else(|| {
-        let why = "no key is trusted for it: give it with --log-key VKEY, or trust its registry";
-        Error::trust(format!("log {origin}"), why)
-    })
+    let log = format!("log {origin}");
+    bundled.filter(|log| log.origin() == origin).ok_or(Error::UnknownLog { log })
 }
