@@ -166,7 +166,7 @@ fn mistakes_name_the_thing_and_change_nothing() {
 #[test]
 fn published_claims_are_recognised_by_their_content() {
     let sandbox = Sandbox::new();
-    sandbox.write("real.json", b"[[22], [], [22, 23]]");
+    sandbox.write("real.json", real_json("[22], [], [22, 23]", 49_997).as_bytes());
     sandbox.write(
         "mturk.json",
         br#"[{"id": 2, "url": "https://example.org/val/n01440764/ILSVRC2012_val_00000003.JPEG", "given_original_label": 22,
@@ -182,7 +182,7 @@ fn published_claims_are_recognised_by_their_content() {
         b"image,labels,evidence\nILSVRC2012_val_00000001.JPEG,n01616318,\"a talk, slide 3\"\n",
     );
     for (file, format, found) in [
-        ("real.json", "ReaL's labels", 3),
+        ("real.json", "ReaL's labels", 50_000),
         ("mturk.json", "votes by MTurk", 1),
         ("experts.csv", "multi-labels by experts", 2),
     ] {
@@ -201,10 +201,54 @@ fn published_claims_are_recognised_by_their_content() {
         "claim,ILSVRC2012_val_00000002,unclear,,,shankar,,2020-07-13,problematic",
         "claim,ILSVRC2012_val_00000001,label,n01616318,,talk,,2025-01-02,\"a talk, slide 3\"",
     ];
-    assert_eq!(
-        String::from_utf8(sandbox.read("l.csv")).unwrap(),
-        rows.map(|row| format!("{row}\n")).concat()
-    );
+    let ledger = String::from_utf8(sandbox.read("l.csv")).unwrap();
+    let is_padding = |line: &&str| line.ends_with(",label,n01440764,,real,,2020-06-12,");
+    let (padding, others): (Vec<_>, Vec<_>) = ledger.lines().partition(is_padding);
+    assert_eq!((padding.len(), others), (49_997, rows.to_vec()));
+}
+
+/// A `real.json` with these entries, and `more` that say class 0.
+fn real_json(entries: &str, more: usize) -> String {
+    format!("[{entries}{}]", ", [0]".repeat(more))
+}
+
+#[test]
+fn a_list_of_which_isn_would_not_read_the_labels_claims_nothing() {
+    let sandbox = Sandbox::new();
+    for (text, why) in [
+        ("source_id,Labels\nx,dog\n", "has columns that isn does not read: 'Labels'"),
+        ("filename,class\nx,dog\n", "does not read: 'class'"),
+        ("source_id,given_label,suggested_label\nx,a,b\n", "does not read: 'given_label', 'suggested_label'"),
+        ("source_id, labels\nx,dog\n", "does not read: ' labels'"),
+        ("source_id,labels,labels\nx,dog,cat\n", "has more than one column of labels"),
+        ("source_id,label,labels\nx,dog,cat\n", "has more than one column of labels"),
+        ("source_id,filename,labels\nx,y,cat\n", "names images by more than one column"),
+        ("source_id,labels,correct\nx,cat,true\n", "does not read: 'correct'"),
+    ] {
+        sandbox.write("list.csv", text.as_bytes());
+        let ran = sandbox.isn(&["ledger", "import", "l.csv", "list.csv", "--source", "me"]).fails(1, why);
+        assert!(
+            ran.stderr.contains("without labels, every row claims that no label is right"),
+            "{}",
+            ran.stderr
+        );
+        assert!(!sandbox.path("l.csv").exists());
+    }
+    // Names in quotes, as R writes them, and blanks around ids are the same columns and ids.
+    sandbox.write("list.csv", b"\"source_id\",\"labels\"\n\"x \",\"dog\"\n");
+    sandbox.isn(&["ledger", "import", "l.csv", "list.csv", "--source", "me", "--date", "2025-01-02"]).ok();
+    let ledger = String::from_utf8(sandbox.read("l.csv")).unwrap();
+    assert!(ledger.ends_with("\nclaim,x,label,dog,,me,,2025-01-02,\n"), "{ledger}");
+    sandbox.write("blank.csv", b"source_id,evidence\n  ,seen\n");
+    sandbox
+        .isn(&["ledger", "import", "b.csv", "blank.csv", "--source", "me"])
+        .fails(1, "line 2 names no image");
+    // By position, a part would name other images.
+    for (entries, more) in [("[1], [2]", 0), ("[1]", 50_000)] {
+        sandbox.write("real.json", real_json(entries, more).as_bytes());
+        let why = if more == 0 { "has 2 lists, not one for each" } else { "there are 50,000" };
+        sandbox.isn(&["ledger", "import", "r.csv", "real.json"]).fails(1, why);
+    }
 }
 
 #[test]
@@ -212,14 +256,12 @@ fn nothing_is_imported_that_could_not_be_read_back() {
     let sandbox = Sandbox::new();
     sandbox.write("lines.csv", b"source_id,labels,evidence\nx,n01440764,\"two\nlines\"\n");
     sandbox.write("list.csv", b"source_id,evidence\nx,seen\n");
-    sandbox.write("blank.csv", b"source_id,evidence\n  ,seen\n");
     sandbox.write("control.txt", b"n01440764/n01440764_\x01.JPEG n01440764/n01440764_\x01.png\n");
     for (file, more, why) in [
         ("lines.csv", &["--source", "me"][..], "x: evidence has a line break"),
         ("list.csv", &["--source", "a\nb"], "x: source has a line break"),
         ("list.csv", &["--source", " "], "x: source must not be empty"),
         ("list.csv", &["--source", "me", "--date", "yesterday"], "x: date 'yesterday' is not YYYY-MM-DD"),
-        ("blank.csv", &["--source", "me"], "source_id must not be empty"),
         ("control.txt", &[], "source_id has a line break or another control character"),
     ] {
         let import = ["ledger", "import", "l.csv", file];

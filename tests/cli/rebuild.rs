@@ -132,6 +132,32 @@ fn a_recipe_names_the_version_that_it_follows_by_its_number() {
 }
 
 #[test]
+fn an_image_does_not_change_its_split_by_another_name() {
+    let sandbox = Sandbox::new();
+    let classes = ["ant", "bee", "cat"];
+    sandbox.noise("raw", &classes, 8);
+    sandbox.recipe("grads", "1.0", &classes, "[gates]\nval_min = 1");
+    sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "out"]).ok();
+    sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();
+    sandbox.publish("out");
+    let val = ["images", "grads@1.0", "--registry", "reg", "--split", "val", "--json"];
+    let listed = sandbox.isn(&val).ok().json();
+    let id = listed["images"][0]["source_id"].as_str().unwrap();
+    let file = |suffix: &str| sandbox.path("raw").join(format!("{id}{suffix}.png"));
+    fs::rename(file(""), file("-renamed")).unwrap();
+    let text = String::from_utf8(sandbox.read("grads-1.0.toml")).unwrap();
+    let two = text.replace("isn-recipe/1", "isn-recipe/2").replace("\"1.0\"", "\"1.1\"");
+    sandbox.write("follows.toml", two.replace("salt =", "previous = \"1.0\"\nsalt =").as_bytes());
+    let args = ["build", "follows.toml", "--source", "raw", "--registry", "reg", "--out", "next", "--json"];
+    let warnings = sandbox.isn(&args).ok().json()["warnings"].to_string();
+    let said = format!("of the 24 images of the earlier version, the source lacks 1: {id}. A renamed");
+    assert!(warnings.contains(&said), "{warnings}");
+    let ran = sandbox.isn(&["publish", "next", "--registry", "reg", "--key", "me"]);
+    let why = format!("moved: {id}-renamed is in train, and grads@1.0 has that image in val as {id}");
+    ran.fails(8, &why);
+}
+
+#[test]
 fn what_a_build_takes_over_is_the_earlier_version_of_the_registry_that_it_goes_to() {
     let (sandbox, _) = Sandbox::published();
     sandbox.build_second_version();

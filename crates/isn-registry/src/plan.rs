@@ -17,6 +17,9 @@ use isn_format::split::{Assignment, Assignments, Split};
 
 use self::division::{Division, surplus};
 
+/// The number of images of an earlier version, and not of the source, that a warning names.
+const GONE_NAMED: usize = 5;
+
 /// Every image of a version, with its place in the tree.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -150,6 +153,7 @@ impl Plan {
                 recipe.version
             ));
         }
+        warnings.extend(previous.filter(|_| !source.is_part).and_then(|previous| gone(previous, source)));
         if !problems.is_empty() {
             let what = format!("the plan of {}", recipe.id());
             let mistakes = problems.into_iter().map(|why| Mistake { line: None, why }).collect();
@@ -263,6 +267,24 @@ fn check_classes(
         }
     }
     warnings
+}
+
+/// Warns of images of the earlier version that the source lacks: under other names they are new ones.
+fn gone(previous: &Assignments, source: &Source) -> Option<String> {
+    let here: HashSet<&str> = source.images.iter().map(|image| image.id.as_str()).collect();
+    let gone: Vec<&str> =
+        previous.iter().map(|row| row.source_id.as_str()).filter(|id| !here.contains(id)).collect();
+    let named: Vec<&str> = gone.iter().take(GONE_NAMED).copied().collect();
+    let more = if gone.len() > named.len() { ", …" } else { "" };
+    (!gone.is_empty()).then(|| {
+        format!(
+            "of the {1} of the earlier version, the source lacks {0}: {2}{more}. A renamed image is a new one, \
+             which may get another split: give it its name back",
+            gone.len(),
+            count(previous.iter().len(), "image"),
+            named.join(", ")
+        )
+    })
 }
 
 /// Returns what a later version inherits: the current split of each image, and the split in `previous` of

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{Claim, HEADER, Ledger, OLD_HEADER, Row, Says};
 use crate::class::ClassId;
-use crate::error::{Error, Mistake, Result, about};
+use crate::error::{Error, Mistake, Result, about, count};
 use crate::ilsvrc2012;
 
 /// The recognised format of a file of claims.
@@ -96,12 +96,16 @@ pub fn read(what: &str, bytes: &[u8], unsaid: Unsaid<'_>) -> Result<(Format, Vec
     if let Some(format) = lists::recognise(what, header)? {
         return Ok((format, lists::read(what, bytes, format)?));
     }
-    let columns: Vec<&str> = header.split(',').collect();
+    let columns = csv::Reader::from_reader(bytes).headers().map_err(|e| Error::invalid(what, e))?.clone();
+    let has = |name: &str| columns.iter().any(|column| plain(column) == name);
     let format = match () {
-        () if columns.contains(&"real_status") && columns.contains(&"mturk_votes") => Format::Table,
-        () if columns.contains(&"shankar_correct") || columns.contains(&"correct") => Format::Shankar,
-        () if columns.contains(&"proposed_labels") && columns.contains(&"validation") => Format::Kisel,
-        () if ID_COLUMNS.iter().any(|id| columns.contains(id)) => Format::List,
+        () if has("real_status") && has("mturk_votes") => Format::Table,
+        () if has("shankar_correct") || (has("correct") && has("problematic")) => Format::Shankar,
+        () if has("proposed_labels") && has("validation") => Format::Kisel,
+        () if ID_COLUMNS.iter().any(|id| has(id)) => {
+            check_list(what, &columns)?;
+            Format::List
+        }
         () => {
             let why = format!(
                 "is not a file of claims that isn knows: ReaL's real.json, scores.npz, raters.npz or \
@@ -166,6 +170,15 @@ fn read_json(what: &str, bytes: &[u8]) -> Result<(Format, Vec<Row>)> {
             }
         }
     }
+    let (entries, images) = (rows.len(), ilsvrc2012::VAL_IMAGES as usize);
+    if format == Format::Real && entries != images {
+        let why = format!(
+            "has {}, not one for each of the {images} val images in their order: entries of other images would \
+             be taken for theirs",
+            count(entries, "list")
+        );
+        return Err(Error::invalid(what, why));
+    }
     Ok((format, rows))
 }
 
@@ -208,6 +221,36 @@ impl Votes {
 }
 
 const ID_COLUMNS: [&str; 3] = ["source_id", "filename", "image"];
+const LABEL_COLUMNS: [&str; 2] = ["labels", "label"];
+/// The other columns that a list of images may have.
+const LIST_COLUMNS: [&str; 2] = ["date", "evidence"];
+
+/// Returns the name of a column without a byte order mark.
+fn plain(column: &str) -> &str {
+    column.trim_start_matches('\u{feff}')
+}
+
+/// Checks that the columns of a list of images are ones that isn reads, each once: a label that is not read
+/// would claim that no label is right.
+fn check_list(what: &str, columns: &csv::StringRecord) -> Result<()> {
+    let of = |known: &[&str]| columns.iter().map(plain).filter(|name| known.contains(name)).count();
+    let known = |name: &str| [&ID_COLUMNS[..], &LABEL_COLUMNS, &LIST_COLUMNS].concat().contains(&name);
+    let unknown: Vec<String> =
+        columns.iter().map(plain).filter(|name| !known(name)).map(|name| format!("'{name}'")).collect();
+    let why = match () {
+        () if !unknown.is_empty() => format!("has columns that isn does not read: {}", unknown.join(", ")),
+        () if of(&ID_COLUMNS) > 1 => "names images by more than one column".into(),
+        () if of(&LABEL_COLUMNS) > 1 => "has more than one column of labels".into(),
+        () => return Ok(()),
+    };
+    Err(Error::invalid(
+        what,
+        format!(
+            "{why}. A list of images has source_id, and may have labels, evidence and date; without labels, \
+             every row claims that no label is right"
+        ),
+    ))
+}
 
 fn read_csv(
     what: &str,
@@ -256,8 +299,8 @@ struct Record<'a> {
 impl Record<'_> {
     /// Returns the field of a column; empty if there is no such column.
     fn field(&self, column: &str) -> &str {
-        let at = self.columns.iter().position(|name| name.trim_start_matches('\u{feff}') == column);
-        at.and_then(|at| self.record.get(at)).unwrap_or("")
+        let at = self.columns.iter().position(|name| plain(name) == column);
+        at.and_then(|at| self.record.get(at)).unwrap_or("").trim_ascii()
     }
 
     /// Returns the ids in a field, separated by white space.
@@ -267,7 +310,8 @@ impl Record<'_> {
     }
 
     fn listed(&self, id: &str, source: &str, date: &str) -> Result<Vec<Row>, String> {
-        let column = if self.field("labels").is_empty() { "label" } else { "labels" };
+        let [labels, label] = LABEL_COLUMNS;
+        let column = if self.field(labels).is_empty() { label } else { labels };
         let says = fits(self.classes(column)?, Says::None);
         let date = if self.field("date").is_empty() { date } else { self.field("date") };
         Ok(vec![claim(id.into(), says, (source, date), self.field("evidence").into())])

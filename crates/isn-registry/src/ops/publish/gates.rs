@@ -1,7 +1,7 @@
 //! The gates: what a recipe's `[gates]` require of a version before it may be published. They are on by
 //! default.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tokio::runtime::Runtime;
 
@@ -17,8 +17,10 @@ use crate::transport;
 use isn_format::class::ClassId;
 use isn_format::corrections::Action;
 use isn_format::dataset_ref::VersionId;
+use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Result, count};
 use isn_format::groups::Groups;
+use isn_format::index::Row;
 use isn_format::key::PublicKey;
 use isn_format::ledger::Ledger;
 use isn_format::ledger::policy::Settled;
@@ -126,12 +128,15 @@ pub(super) fn rebuilt(
 }
 
 /// Checks that the registry has the earlier version whose splits the build took over, so that whoever has the
-/// source can build it again from there. `history` is what its log says.
+/// source can build it again from there; and, unless leakage is allowed, that no image of it is in another
+/// split under another name. `history` is what its log says.
 ///
 /// # Errors
-/// [`Error::Invalid`] if it has none, or another one of that number; also fails if it cannot be read.
+/// [`Error::Invalid`] if it has none, or another one of that number; [`Error::Gates`] with the images that
+/// have moved; also fails if the earlier version cannot be read.
 pub(super) fn follows(
     output: &BuildOutput,
+    gates: &Gates,
     runtime: &Runtime,
     registry: &Registry,
     history: Option<&History>,
@@ -165,13 +170,48 @@ pub(super) fn follows(
     };
     let manifest = ObjectRef { blake3: release.manifest(), length: release.manifest_len() };
     let head = runtime.block_on(registry.head(manifest, Vec::new()))?;
-    match head.manifest.objects.assignments.blake3 == previous.assignments {
-        true => Ok(()),
-        false => refuse(format!(
+    if head.manifest.objects.assignments.blake3 != previous.assignments {
+        return refuse(format!(
             "follows another {earlier} than that of registry {0}, with other splits: build it with --registry {0}",
             place()
-        )),
+        ));
     }
+    if !gates.leakage {
+        return Ok(());
+    }
+    let before = runtime.block_on(registry.complete(head))?;
+    let moved = moved(before.index().rows(), output.snapshot.index().rows(), &earlier);
+    match moved.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Gates {
+            what: output.manifest().id().to_string(),
+            findings: moved,
+            is_unstated: false,
+        }),
+    }
+}
+
+/// Returns a finding for each image that the version `earlier` has under another source id and in another
+/// split: as the same source file, or with the same pixels. Images that keep their ids keep their splits.
+fn moved(before: &[Row], now: &[Row], earlier: &VersionId) -> Vec<String> {
+    let ids: HashSet<&str> = before.iter().map(|row| row.source.as_str()).collect();
+    let mut there: HashMap<Digest, Vec<&Row>> = HashMap::new();
+    for row in before {
+        there.entry(row.source_blake3).or_default().push(row);
+        there.entry(row.pixels).or_default().push(row);
+    }
+    let find = |row: &Row| {
+        let same = there.get(&row.source_blake3).or_else(|| there.get(&row.pixels))?;
+        let elsewhere = same.iter().all(|earlier| earlier.split != row.split);
+        elsewhere.then(|| {
+            format!(
+                "moved: {} is in {}, and {earlier} has that image in {} as {}: give the source its name back, \
+                 or remove it in the ledger",
+                row.source, row.split, same[0].split, same[0].source
+            )
+        })
+    };
+    now.iter().filter(|row| !ids.contains(row.source.as_str())).filter_map(find).collect()
 }
 
 /// Checks the objects, and returns the recipe and the findings.

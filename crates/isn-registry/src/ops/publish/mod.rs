@@ -134,7 +134,7 @@ pub fn publish(
     let gates = gates::check(&output, progress)?;
     let before = there.map_or(Ok(None), |log| log_before(store.as_ref(), &log))?;
     let registry = store.registry()?;
-    gates::follows(&output, &runtime()?, &registry, before.as_ref())?;
+    gates::follows(&output, &gates, &runtime()?, &registry, before.as_ref())?;
     gates::rebuilt(&output, &gates, &runtime()?, (&registry, before.as_ref()), progress)?;
     let output = output.rebuild_only(options.rebuild_only);
     let keys: Vec<PublicKey> = signers.iter().map(|signer| *signer.public_key()).collect();

@@ -93,7 +93,7 @@ pub fn send(
     };
     let view = read_log(&log_key)?;
     let history = view.as_ref().map(|view| view.replica.history());
-    gates::follows(&output, &runtime, &registry, history)?;
+    gates::follows(&output, &gates, &runtime, &registry, history)?;
     gates::rebuilt(&output, &gates, &runtime, (&registry, history), progress)?;
     let output = output.rebuild_only(options.rebuild_only);
     let log_key = Some(history.map_or(log_key, |history| history.key()));
