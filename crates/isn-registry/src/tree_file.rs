@@ -88,7 +88,8 @@ pub(crate) fn read_lists(root: &Path) -> Result<Lists> {
     let refuse = |why: String| Error::integrity(root.display(), why).at(At::Tree);
     let unknown =
         || refuse(format!("has no {ISN_JSON} that says which version it is: `isn pull` writes one"));
-    let origin = origin_of(root).ok_or_else(unknown)?;
+    let json = files::read_capped_if_there(&root.join(ISN_JSON), MAX_ISN_JSON).map_err(|e| e.at(At::Tree))?;
+    let origin = json.and_then(|json| Origin::parse(&json)).ok_or_else(unknown)?;
     let (full, dataset) = read_sums_hashed(root, B3SUMS)?;
     if dataset.prefixed() != origin.dataset() {
         let (here, said) = (dataset.prefixed(), origin.dataset());

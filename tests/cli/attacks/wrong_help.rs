@@ -402,6 +402,30 @@ fn a_build_that_cannot_be_read_is_no_registry() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn what_may_not_be_looked_at_is_not_missing() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (sandbox, _) = Sandbox::published();
+    sandbox.pull("grads@1.0", &["--to", "locked/tree"]).ok();
+    let publish = ["publish", "out", "--registry", "new", "--key", "me"];
+    for (folder, args) in [
+        ("locked", &["verify", "locked/tree"][..]),
+        ("locked", &["diff", "locked/tree", "out"]),
+        ("locked", &["info", "./locked/tree"]),
+        ("home/keys", &publish),
+    ] {
+        let set = |mode| fs::set_permissions(sandbox.path(folder), fs::Permissions::from_mode(mode)).unwrap();
+        set(0o000);
+        let ran = sandbox.bound(args);
+        set(0o755);
+        let Some(ran) = ran else { return };
+        helps(&ran.fails(1, "Permission denied"), "permissions", "isn key new");
+    }
+    assert!(!sandbox.path("new").exists());
+}
+
 #[test]
 fn a_build_that_does_not_exist_asks_for_no_passphrase() {
     let sandbox = Sandbox::new();
