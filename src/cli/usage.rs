@@ -295,6 +295,9 @@ impl<'c> Called<'c> {
             return None;
         };
         let option = argument.split(' ').next().filter(|option| self.is_repeated(option))?;
+        if option == "--class" && value.contains(' ') && !value.contains(',') {
+            return Some("a class is named by its id, not by its label: `isn info REF` lists both".into());
+        }
         let values: Vec<&str> = value.split([',', ' ']).filter(|value| !value.is_empty()).collect();
         (values.len() > 1).then(|| repeated(option, &values))
     }

@@ -8,7 +8,7 @@ use hyper::header::AUTHORIZATION;
 
 use isn_format::error::{Error, Result};
 use isn_format::rel_path::check_segment;
-use isn_registry::files::{Guard, read_guarded};
+use isn_registry::files::{Guard, no_such_file, read_guarded};
 use isn_registry::transport::upload::SHORTEST_TOKEN;
 
 /// The maximum length of the file, in bytes.
@@ -17,7 +17,7 @@ const MAX_LEN: u64 = 4 << 20;
 /// Reads the file; an empty one lets nobody publish.
 pub(super) fn read(path: &Path) -> Result<Vec<(String, blake3::Hash)>> {
     let what = path.display().to_string();
-    let absent = || Error::io("read", path)(std::io::ErrorKind::NotFound.into());
+    let absent = || Error::io("read", path)(no_such_file());
     let bytes = read_guarded(path, MAX_LEN, Guard::Trust)?.ok_or_else(absent)?;
     parse(&what, &String::from_utf8(bytes).map_err(|_| Error::invalid(&what, "is not text"))?)
 }

@@ -18,7 +18,7 @@ mod users;
 mod whole;
 mod workplace;
 
-pub use below::Below;
+pub use below::{Below, no_such_file};
 pub(crate) use below::{open_nofollow, read_nofollow};
 pub(crate) use guard::check_private;
 pub use guard::{Guard, read_guarded};

@@ -1,7 +1,7 @@
 //! `isn serve`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ use crate::cli::values::{parse_address, parse_age, parse_size, parse_timeout};
 use crate::serve::{PublishOptions, ServeOptions, ServeReport, Server};
 use isn_format::error::{Error, Result, count};
 use isn_format::text::one_line;
+use isn_registry::files;
+use isn_registry::registry::BUNDLED;
 use isn_registry::trust::RegistryId;
 
 /// Arguments of `isn serve`.
@@ -82,6 +84,11 @@ impl Verb for ServeArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         if RegistryId::of_url(&self.dir.to_string_lossy())?.is_some() {
             return Err(Error::invalid(self.dir.display(), "is a URL: only a folder can be served"));
+        }
+        if self.dir == Path::new(BUNDLED) && files::is_absent(&self.dir) {
+            let why = "is the registry in the program: `isn mirror bundled DIR` copies it to a folder, which can be \
+                       served";
+            return Err(Error::invalid(BUNDLED, why));
         }
         let trust = run.settings.trust()?;
         let publish = self.publish_tokens.clone().map(|tokens| PublishOptions {

@@ -683,3 +683,19 @@ fn part_of_a_hash_is_no_version_of_a_dataset() {
     let ran = Sandbox::new().isn(&["fetch", "b3:123"]).fails(2, "a shortened hash is not enough");
     assert!(!ran.stderr.contains("did you mean"), "{}", ran.stderr);
 }
+
+#[test]
+fn what_is_meant_is_told_where_it_can_be_known() {
+    let (sandbox, _) = Sandbox::published();
+    let says = |line: &[&str], code: i32, what: &str| {
+        let ran = sandbox.isn(line).fails(code, what);
+        assert!(!ran.stderr.contains("entity not found"), "{}", ran.stderr);
+    };
+    says(&["pull", "grads", "--class", "the bee"], 2, "is named by its id, not by its label: `isn info REF`");
+    says(&["owner", "show", "grads@1.0"], 2, "did you mean grads?");
+    says(&["mirror", "reg", "m", "nope@1.0"], 6, "`isn list --registry reg` shows what");
+    says(&["serve", "bundled"], 1, "`isn mirror bundled DIR` copies it to a folder");
+    says(&["serve", "reg", "--publish-tokens", "nope"], 6, "No such file");
+    sandbox.write("any.txt", b"not a proof\n");
+    says(&["verify", "--proof", "any.txt"], 1, "is not a proof: it does not begin with");
+}

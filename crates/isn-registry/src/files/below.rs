@@ -30,8 +30,13 @@ pub(super) fn foreign(path: &Path, why: impl Into<String>) -> Error {
     Error::Foreign { path: path.to_path_buf(), why: why.into() }
 }
 
+/// Returns the system's error that there is no such file, which has that number on every system.
+pub fn no_such_file() -> io::Error {
+    io::Error::from_raw_os_error(2)
+}
+
 pub(super) fn gone(path: &Path) -> Error {
-    Error::io("open", path)(ErrorKind::NotFound.into())
+    Error::io("open", path)(no_such_file())
 }
 
 /// Opens the folder that contains `path`, creating it if need be. Follows symlinks, as the user has named it.
@@ -119,7 +124,7 @@ pub(super) fn lock_file(path: &Path, is_callers_own: bool) -> Result<(File, bool
             Err(Error::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {}
             Err(Error::Io { source, .. }) => return Err(cannot_make(path, source)),
             made => {
-                let nothing = || cannot_make(path, ErrorKind::NotFound.into());
+                let nothing = || cannot_make(path, no_such_file());
                 break (made?.ok_or_else(nothing)?, true);
             }
         }
