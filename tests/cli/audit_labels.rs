@@ -227,7 +227,7 @@ fn embeddings_of_a_file_find_what_is_far_from_its_class() {
     labels[7] = 0;
     sandbox.write("e.npy", &floats(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>()));
     sandbox.write("l.npy", &integers(&labels));
-    for learner in ["logistic", "neighbours", "both"] {
+    for learner in ["ridge", "logistic", "neighbours", "both"] {
         let args =
             ["audit", "labels", "--embeddings", "e.npy", "--labels", "l.npy", "--learner", learner, "--json"];
         let report = sandbox.isn(&args).fails(8, "").json();

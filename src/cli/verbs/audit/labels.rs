@@ -145,17 +145,20 @@ impl From<RankName> for Rank {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum LearnerName {
+    /// Ridge regression that leaves out each image in turn
+    Ridge,
     /// Cross-validated logistic regression
     Logistic,
     /// Votes of the nearest neighbours
     Neighbours,
-    /// The mean of the two
+    /// Ridge regression and votes
     Both,
 }
 
 impl From<LearnerName> for Learner {
     fn from(name: LearnerName) -> Self {
         match name {
+            LearnerName::Ridge => Learner::Ridge,
             LearnerName::Logistic => Learner::Logistic,
             LearnerName::Neighbours => Learner::Neighbours,
             LearnerName::Both => Learner::Both,

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use rayon::prelude::*;
 
 use super::folds::{FOLDS, stratified};
+use super::softmax;
 use super::space::{Space, dot};
 
 /// The penalties to try, as multiples of 1/n times half the squared length of the weights. Rows have length
@@ -62,18 +63,6 @@ fn scores(weights: &[f64], x: &[f64], out: &mut [f64]) {
     for (score, w) in out.iter_mut().zip(weights.chunks_exact(x.len() + 1)) {
         *score = dot(&w[..x.len()], x) + w[x.len()];
     }
-}
-
-/// Turns scores into probabilities. Returns the logarithm of what they were divided by.
-fn softmax(scores: &mut [f64]) -> f64 {
-    let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let mut total = 0.0;
-    for score in scores.iter_mut() {
-        *score = libm::exp(*score - top);
-        total += *score;
-    }
-    scores.iter_mut().for_each(|score| *score /= total);
-    top + libm::log(total)
 }
 
 struct Problem<'a> {

@@ -2,26 +2,42 @@
 
 use rayon::prelude::*;
 
-use super::space::{Space, dot};
+use super::product::{Panel, TILE, pack, products};
+use super::space::Space;
 
 /// The number of neighbours that vote.
 pub const NEIGHBOURS: usize = 40;
+/// The number of rows that are compared at once. Single precision is enough to tell which are near.
+const OTHERS: usize = 8;
 /// The weight of a uniform prior, as a share of all votes, so that no probability is zero.
 const PRIOR: f64 = 0.05;
 
 /// Returns for each row the share of each class in the votes of the nearest other rows, row by row.
 pub fn votes(space: &Space, labels: &[usize], classes: usize) -> Vec<f64> {
-    (0..space.rows()).into_par_iter().flat_map_iter(|row| votes_of(space, labels, classes, row)).collect()
+    let rows = |p: usize, of: usize| of * p..(of * (p + 1)).min(space.rows());
+    let numbers = |row: usize| space.row(row).iter().map(|x| *x as f32);
+    let others: Vec<Panel<f32, OTHERS>> = (0..space.rows().div_ceil(OTHERS))
+        .into_par_iter()
+        .map(|q| pack(rows(q, OTHERS).map(numbers), space.dimensions()))
+        .collect();
+    let votes = |p: usize| {
+        let own: Panel<f32> = pack(rows(p, TILE).map(numbers), space.dimensions());
+        let mut near = [const { Vec::new() }; TILE];
+        for (q, panel) in others.iter().enumerate() {
+            for (near, cosines) in near.iter_mut().zip(products(&own, panel)) {
+                near.extend(rows(q, OTHERS).zip(cosines).map(|(other, cosine)| (cosine, other)));
+            }
+        }
+        rows(p, TILE).zip(near).flat_map(|(row, near)| votes_of(row, near, labels, classes))
+    };
+    (0..space.rows().div_ceil(TILE)).into_par_iter().flat_map_iter(votes).collect()
 }
 
-fn votes_of(space: &Space, labels: &[usize], classes: usize, row: usize) -> Vec<f64> {
-    let own = space.row(row);
-    let mut others: Vec<(f64, usize)> = (0..space.rows())
-        .filter(|other| *other != row)
-        .map(|other| (dot(own, space.row(other)), other))
-        .collect();
+/// Returns the shares for `row`, of which `others` has the cosine with each row.
+fn votes_of(row: usize, mut others: Vec<(f32, usize)>, labels: &[usize], classes: usize) -> Vec<f64> {
+    others.retain(|(_, other)| *other != row);
     // The nearest first; of equally near ones, the lower row first.
-    let nearer = |a: &(f64, usize), b: &(f64, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+    let nearer = |a: &(f32, usize), b: &(f32, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
     let count = NEIGHBOURS.min(others.len());
     if count < others.len() {
         others.select_nth_unstable_by(count, nearer);
@@ -31,7 +47,8 @@ fn votes_of(space: &Space, labels: &[usize], classes: usize, row: usize) -> Vec<
     let mut votes = vec![0.0; classes];
     for (cosine, other) in others {
         // The fourth power makes near neighbours count much more than far ones.
-        let square = cosine.max(0.0) * cosine.max(0.0);
+        let cosine = f64::from(cosine.max(0.0));
+        let square = cosine * cosine;
         votes[labels[other]] += square * square;
     }
     let all: f64 = votes.iter().sum();

@@ -22,7 +22,7 @@ fn clouds() -> (Matrix, Vec<usize>, Vec<usize>) {
 #[test]
 fn each_learner_finds_the_wrong_labels_first_and_sums_to_one() {
     let (points, labels, wrong) = clouds();
-    for learner in [Learner::Logistic, Learner::Neighbours, Learner::Both] {
+    for learner in [Learner::Ridge, Learner::Logistic, Learner::Neighbours, Learner::Both] {
         let predicted = predict(&points, &labels, 3, learner);
         let mut order: Vec<usize> = (0..labels.len()).collect();
         order.sort_by(|a, b| predicted.at(*a, labels[*a]).total_cmp(&predicted.at(*b, labels[*b])));
@@ -73,7 +73,7 @@ fn odd_embeddings_do_no_harm() {
     // image.
     let values = vec![1.0, 0.0, 1.0, 0.0, 1.0, 2.0, 1.0, 1.0];
     let points = Matrix::new(4, 2, Values::Double(values)).unwrap();
-    for learner in [Learner::Logistic, Learner::Neighbours, Learner::Both] {
+    for learner in [Learner::Ridge, Learner::Logistic, Learner::Neighbours, Learner::Both] {
         let predicted = predict(&points, &[0, 0, 1, 0], 2, learner);
         assert!((0..4).all(|row| predicted.row(row).all(|p| p.is_finite())));
     }

@@ -9,7 +9,7 @@ use super::features::{self, ModelOptions};
 use super::sheet::{SHOWN, Thumbnails};
 use super::subject::{Item, Subject};
 use crate::audit::labels::{self, Filter, Rank, Suspect};
-use crate::audit::learn::{self, Learner};
+use crate::audit::learn::{self, Learner, ridge};
 use crate::audit::matrix::{MAX_LEN, Matrix};
 use crate::audit::{npy, table};
 use crate::client::Client;
@@ -191,6 +191,17 @@ pub fn audit(client: &Client, options: &LabelsOptions<'_>, progress: &dyn Progre
             let known = class_ids.as_ref().map(Vec::len);
             let labels = check_embeddings(&what, &embeddings, &labels_what, &given, known)?;
             let classes = known.unwrap_or_else(|| labels.iter().max().map_or(0, |most| most + 1));
+            let smaller = embeddings.rows().min(embeddings.columns() + 1);
+            if matches!(options.learner, Learner::Ridge | Learner::Both) && smaller > ridge::MOST {
+                let why = format!(
+                    "has {} rows of {} numbers, and ridge regression needs at most {} of one of the two: use \
+                     --learner logistic",
+                    embeddings.rows(),
+                    embeddings.columns(),
+                    ridge::MOST
+                );
+                return Err(Error::invalid(what, why));
+            }
             let pool = crate::parallel::pool(options.jobs)?;
             let predicted = pool.install(|| learn::predict(&embeddings, &labels, classes, options.learner));
             (what, predicted, Some(options.learner))
