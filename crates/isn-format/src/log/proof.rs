@@ -71,16 +71,15 @@ impl Proof {
     /// Reads a proof; `what` names it in errors.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if it does not begin as a proof does; [`Error::Integrity`] if it is not in the exact
-    /// form that the module describes; [`Error::Trust`] if its checkpoint is not one.
+    /// [`Error::Invalid`] if it does not begin as a proof does; [`Error::Integrity`] if it is not in the
+    /// exact form that the module describes; [`Error::Trust`] if its checkpoint is not one.
     pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
         let refuse = |why: &str| Error::integrity(what, why);
         if bytes.len() as u64 > MAX_LEN {
             return Err(refuse("is too long for a proof"));
         }
         if !bytes.starts_with(HEADER.as_bytes()) {
-            let why =
-                format!("is not a proof: it does not begin with '{HEADER}' (`isn prove REF` makes one)");
+            let why = format!("is not a proof: it does not begin with '{HEADER}' (`isn prove` makes one)");
             return Err(Error::invalid(what, why));
         }
         let text = std::str::from_utf8(bytes).map_err(|_| refuse("is not text"))?;
