@@ -127,6 +127,14 @@ fn splits_that_are_not_read_beside_folders_of_classes() {
         refused(&sandbox, if why.is_empty() { &whole } else { why });
         refused(&sandbox, &format!("move {file} away"));
     }
+    // A folder of train images says no splits.
+    let images: Vec<String> = (0..8).map(|n| format!("train/{}/{n:03}.png", class(n))).collect();
+    let images: Vec<&str> = images.iter().map(String::as_str).collect();
+    for (file, text) in [("val_list.txt", "cat/000.png\ndog/001.png\n"), ("val.csv", "id\n000\n001\n002\n")] {
+        let sandbox = folder(&images);
+        sandbox.write(&format!("My photos/{file}"), text.as_bytes());
+        refused(&sandbox, &format!("move {file} away"));
+    }
     // Files whose format is none that isn reads are told.
     for file in ["lists/test_list.mat", "test.npy", "splits.xlsx"] {
         let ran = init(&classes(&[(file, b"x".to_vec())])).ok();

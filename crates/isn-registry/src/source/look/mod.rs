@@ -46,6 +46,13 @@ pub(crate) struct Look {
     pub(crate) notes: Vec<String>,
 }
 
+impl Look {
+    /// Whether any image is not train.
+    fn has_splits(&self) -> bool {
+        self.splits.iter().any(|(split, _)| *split != Split::Train)
+    }
+}
+
 /// Looks at the folder `root`.
 ///
 /// # Errors
@@ -79,7 +86,7 @@ pub(crate) fn look(root: &Path) -> Result<Look> {
     let wanted = match &folders {
         Ok((look, None)) => Wanted {
             read: look.annotated.iter().map(|(_, file)| file.as_str()).collect(),
-            splits: look.classes.len() > 1 && look.splits.is_empty(),
+            splits: look.classes.len() > 1 && !look.has_splits(),
         },
         _ => Wanted::default(),
     };
@@ -138,7 +145,7 @@ fn beside(listing: &Listing<'_>, tree: &Folder, mut look: Look) -> Result<Look, 
         let note = few_classes(listing, tree, &look.classes, &texts)?;
         look.notes.extend(note);
     }
-    if let Some(text) = texts.iter().find(|text| text.says_splits && look.splits.is_empty()) {
+    if let Some(text) = texts.iter().find(|text| text.says_splits && !look.has_splits()) {
         let file = &text.file;
         let (by, to_do) = match list {
             Some(list) => {
@@ -267,7 +274,7 @@ fn beside_classes(
         Ok(None) => return Ok(look),
         Err(doubt) => {
             let matters = doubt.says_splits || names::are_numbered(&look.classes);
-            if doubt.is_of_pairs || (look.splits.is_empty() && matters) {
+            if doubt.is_of_pairs || (!look.has_splits() && matters) {
                 return Err(format!(
                     "is only partly clear: its folders may say the classes, and {}; or, if the folders say all, \
                      move {} away",
@@ -434,7 +441,7 @@ fn folders(root: &Path, listing: &Listing<'_>, tree: &Folder) -> Result<(Look, O
     }
     let mut lists = tree.lists_of_splits();
     lists.extend(texts::unread_splits(tree));
-    if splits.is_empty() && !lists.is_empty() {
+    if splits.iter().all(|(split, _)| *split == Split::Train) && !lists.is_empty() {
         notes.push(format!(
             "{} may say which images are val or test, which isn does not read: sort the images into a folder for \
              each split, if so",
