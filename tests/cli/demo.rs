@@ -82,7 +82,7 @@ fn the_recipes_that_await_a_publisher_are_whole() {
         // Known facts about the birds' labels are known in every set that contains the birds.
         assert!(std::fs::read(format!("{}/corrections.csv", folder(name))).unwrap().starts_with(&ledger));
         sandbox.isn(&["ledger", "check", &recipe]).ok();
-        sandbox.isn(&["build", &recipe, "--source", "nowhere", "--out", "out"]).fails(1, "nowhere");
+        sandbox.isn(&["build", &recipe, "--source", "nowhere", "--out", "out"]).fails(6, "nowhere");
         sandbox.isn(&["pull", name]).fails(6, &format!("\n  isn pull {name} --source DIR"));
     }
 }

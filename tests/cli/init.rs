@@ -119,7 +119,7 @@ fn splits_by_any_usual_name() {
         "Train/dog/1.JPG",
         "valid/cat/1.JPG",
         "valid/dog/1.JPG",
-        "dev/dog/2.JPG",
+        "Validation/dog/2.JPG",
         "TESTING/dog/1.JPG",
         "README.txt=notes",
         "drafts/x/1.jpg",
@@ -128,7 +128,7 @@ fn splits_by_any_usual_name() {
     has(
         &recipe,
         &[
-            "splits = { train = [\"Train\"], val = [\"dev\", \"valid\"], test = [\"TESTING\"] }",
+            "splits = { train = [\"Train\"], val = [\"Validation\", \"valid\"], test = [\"TESTING\"] }",
             "# The folder has val images.\npolicy = \"keep\"",
             "names = \"keep\"",
             "# 1 train, 2 val, 1 test",

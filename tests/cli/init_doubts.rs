@@ -248,9 +248,28 @@ fn annotations_whose_second_field_may_not_be_the_class() {
             list("row,image,label", |n| format!("{},{n}.png,{}", n - 20, n % 3 + 1)),
             "val/ are in no such folder",
         ),
+        // A header decides.
+        (folders(), list("label,id", |n| format!("{},{n}", n % 3 + 1)), "(perhaps val.csv says it)"),
+        (folders(), list("what,image", |n| format!("{},{n}", n % 3 + 1)), "val/ are in no such folder"),
+        (
+            folders(),
+            list("id,difficulty,truth", |n| format!("{n},{},x{}", n % 3 + 1, n / 4)),
+            "its header calls that difficulty: call it label, if it is the class",
+        ),
         // Labels from 0 and folders from 1.
         (folders(), list("file,label", |n| format!("{n}.png,{}", n % 3)), "val/ are in no such folder"),
     ]);
+    // Without one, rows that may be read both ways, and labels from 0 in a later field.
+    let train = || vec![("train/1/", 0..4), ("train/2/", 4..8), ("train/3/", 8..12), ("val/", 1..4)];
+    let both = "1,2\n2,3\n3,1\n".to_owned();
+    let later: String = (20..32).map(|n| format!("{n}.png,{},{}\n", n % 2 + 1, n % 4)).collect();
+    all_refused(vec![
+        (train(), vec![("val.txt", both.clone())], "the rows may be read the other way as well"),
+        (train(), vec![("val.csv", format!("label,id\n{both}"))], "its header says label,id: exchange them"),
+        (folders(), vec![("val.txt", later)], "the field 3 may be it as well"),
+    ]);
+    let (_, _, warnings) = published(&of(&train(), &[("val.csv", &format!("id,label\n{both}"))]));
+    assert!(!warnings.contains("val.csv"), "{warnings}");
     let label = "image,label\n";
     let rows: String = (20..32).map(|n| format!("{n}.png,{},0,0,9\n", n % 3 + 1)).collect();
     let (recipe, ..) = published(&of(&folders(), &[("val.csv", &format!("{label}{rows}"))]));

@@ -160,11 +160,13 @@ fn folders_that_say_the_classes_need_no_list() {
     assert!(
         !init(&of(&[("a/", 0..4), ("b/", 4..8)], &[("labels.csv", list)])).ok().stderr.contains("not read")
     );
-    // Nor does one class need a list of other things.
+    // One class may need a list of other things.
     let list = rows("file,title,date", 0..4, |n, _| format!("{n}.png,t{n},2026"));
-    let (recipe, _, warnings) = published(&of(&[("pics/", 0..4)], &[("about.csv", &list)]));
-    has(&recipe, &["kind = \"imagefolder\"", "id = \"pics\""]);
-    has(&warnings, &["about.csv names images, but which of its columns title and date is the class?"]);
+    refused(
+        &of(&[("pics/", 0..4)], &[("about.csv", &list)]),
+        "by its folders it has one class, and about.csv names images, but which of its columns title and date is the \
+         class? Call that one label; or, if that class is all, move about.csv away",
+    );
     // A ledger is no list.
     let ledger = "kind,source_id,says,labels,reason,source,reviewer,date,evidence\n\
                   decision,0,keep,,correct,,me,2026-11-23,\n";

@@ -164,7 +164,11 @@ fn mistakes_of_a_list_name_its_line() {
         ("c.png\n", "line 4: has 1 of 2 fields"),
         ("c.png,cat,dog\n", "line 4: has 3 of 2 fields (a text with a comma goes in \"quotes\")"),
         ("c.png,\"cat\n", "line 4: a quote is never closed"),
-        ("c.png,\"cat\n\nd.png,cat\n", "line 4: the label \"cat\\n\\nd.png,cat\" has a line break"),
+        (
+            "c.png,\"cat\nd.png,dog\",\n",
+            "line 4: the field \"cat\\nd.png,dog\" has a line break and the text of another row",
+        ),
+        ("c.png,\"cat\n\nd.png,cat\n", "line 4: the field \"cat\\n\\nd.png,cat\" has a line break"),
         (&format!("c.png,{}\n", "x".repeat(2000)), "xx…\" has 2000 bytes, and at most 1024 are read"),
         (&format!("{},cat\n", "x".repeat(2000)), "xx…\" has 2000 bytes, and at most 1024 are read"),
         ("c.png,\u{1b}[31m\n", "the label \"\\u{1b}[31m\" has a line break or another control character"),
@@ -260,6 +264,107 @@ fn a_list_with_more_images_than_there_are_is_not_whole() {
     sandbox.write("raw/labels.csv", format!("path,label\na.png,cat\nb.png,chien\n{many}").as_bytes());
     let ran = build(&sandbox).fails(8, "labels.csv: 80 more rows without an image");
     assert!(!ran.stderr.contains("none20.png"), "{}", ran.stderr);
+}
+
+#[test]
+fn folders_and_words_of_splits_are_checked() {
+    let paths = ["data/1.png", "data/2.png", "data/test/3.png", "data/test/4.png"];
+    let sandbox = drawn(&paths);
+    let list: String =
+        paths.iter().zip(0..).map(|(path, n)| format!("{path},{}\n", ["cat", "chien"][n % 2])).collect();
+    sandbox.write("raw/labels.csv", format!("path,label\n{list}").as_bytes());
+    for (splits, why) in [
+        (
+            "{ train = [\"data\"], test = [\"data/test\"] }",
+            "the folder 'data/test' of test is in 'data' of train",
+        ),
+        (
+            "{ train = [\"data/test\"], test = [\"data\"] }",
+            "the folder 'data/test' of train is in 'data' of test",
+        ),
+        (
+            "{ train = [\"data\"], test = [\"data/1\", \"x\"] }",
+            "the folder 'data/1' of test is in 'data' of train",
+        ),
+    ] {
+        listed(&sandbox, &format!("splits = {splits}"), CLASSES);
+        let ran = build(&sandbox).fails(1, why);
+        assert!(ran.stderr.contains("labels.csv has no column of splits"), "{}", ran.stderr);
+    }
+    listed(&sandbox, "splits = { train = [\"data\"], test = [\"DATA/test\", \"x\"] }", CLASSES);
+    let ran = build(&sandbox).ok();
+    for folder in ["DATA/test", "x"] {
+        let told = format!(
+            "warning: labels.csv has no row with an image in the folder '{folder}', which the recipe names as test\n"
+        );
+        assert!(ran.stderr.contains(&told), "{}", ran.stderr);
+    }
+    // Words may be anything.
+    let list: String = list.lines().map(|line| format!("{line},data\n")).collect();
+    sandbox.write("raw/labels.csv", format!("path,label,split\n{list}").as_bytes());
+    listed(&sandbox, "splits = { train = [\"data\"], val = [\"dev\"], test = [\"data/test\"] }", CLASSES);
+    let ran = build(&sandbox).ok();
+    for (word, split) in [("dev", "val"), ("data/test", "test")] {
+        let told =
+            format!("labels.csv has no row with the split '{word}', which the recipe names as {split}\n");
+        assert!(ran.stderr.contains(&told), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn splits_in_other_words_are_told() {
+    let paths = ["1.png", "2.png", "3.png", "4.png"];
+    for (column, words, told) in [
+        (
+            "is_test",
+            ["0", "0", "1", "1"],
+            Some("2 images of train with 1 in the column is_test, which is not read"),
+        ),
+        ("is_train", ["1", "1", "1", "0"], Some("1 image of train with 0 in the column is_train")),
+        (
+            "set",
+            ["training", "training", "testing", "testing"],
+            Some("2 images of train with testing in the column set"),
+        ),
+        (
+            "SPLIT",
+            ["tr", "tr", "te", "te"],
+            Some("columns = { split = \"SPLIT\" }, and its words in splits = { test = [\"te\"]"),
+        ),
+        (
+            "Subset",
+            ["train", "valid", "train", "train"],
+            Some("1 image of train with valid in the column Subset"),
+        ),
+        ("state", ["valid", "dev", "valid", "testing"], None),
+    ] {
+        let sandbox = drawn(&paths);
+        let row = |n: usize| format!("{},{},{}\n", paths[n], ["cat", "chien"][n % 2], words[n]);
+        let list: String = (0..4).map(row).collect();
+        sandbox.write("raw/labels.csv", format!("path,label,{column}\n{list}").as_bytes());
+        listed(&sandbox, "", CLASSES);
+        let ran = build(&sandbox).ok();
+        assert!(told.is_none_or(|told| ran.stderr.contains(told)), "{}", ran.stderr);
+        assert_eq!(ran.stderr.contains("of train with"), told.is_some(), "{}", ran.stderr);
+    }
+    for (folders, told) in [
+        (["training", "testing"], Some("2 images of train in the folder testing: if it is a split")),
+        (["a", "a/valid"], Some("2 images of train in the folder a/valid: if it is a split")),
+        // A class.
+        (["chien", "valid"], None),
+    ] {
+        let paths: Vec<String> = (0..4).map(|n| format!("{}/{n}.png", folders[n / 2])).collect();
+        let sandbox = drawn(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+        let label = |n: usize| if told.is_some() { ["cat", "chien"][n % 2] } else { folders[n / 2] };
+        let list: String = paths.iter().zip(0..).map(|(path, n)| format!("{path},{}\n", label(n))).collect();
+        sandbox.write("raw/labels.csv", format!("path,label\n{list}").as_bytes());
+        let classes =
+            CLASSES.replace("label = \"cat\"\n", "label = \"cat\"\nfolder = [\"cat\", \"valid\"]\n");
+        listed(&sandbox, "", if told.is_some() { CLASSES } else { &classes });
+        let ran = build(&sandbox).ok();
+        assert!(told.is_none_or(|told| ran.stderr.contains(told)), "{}", ran.stderr);
+        assert_eq!(ran.stderr.contains("of train in the folder"), told.is_some(), "{}", ran.stderr);
+    }
 }
 
 #[test]

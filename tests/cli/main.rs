@@ -34,6 +34,7 @@ mod init;
 mod init_doubts;
 mod init_layouts;
 mod init_lists;
+mod init_unread;
 mod kept;
 mod key;
 mod kill;

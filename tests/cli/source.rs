@@ -194,7 +194,7 @@ fn check_says_what_lacks_by_class_and_split() {
     sandbox.isn(&own).ok().fails(0, "6 images of 2 classes");
     fs::remove_dir_all(sandbox.path("folder/bee")).unwrap();
     sandbox.isn(&own).fails(8, "there is no folder bee/");
-    sandbox.isn(&["source", "check", "nowhere", "--recipe", "own-1.0.toml"]).fails(1, "nowhere");
+    sandbox.isn(&["source", "check", "nowhere", "--recipe", "own-1.0.toml"]).fails(6, "nowhere");
 }
 
 #[test]

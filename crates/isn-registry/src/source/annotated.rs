@@ -38,6 +38,10 @@ pub(super) fn add<'c>(
     let mut said: HashMap<usize, (usize, String)> = HashMap::new();
     let mut first = None;
     let open = rows.each(|line, fields| {
+        if let Some(why) = rows.swallowed(fields) {
+            findings.wrong(listing, line, why);
+            return true;
+        }
         let [written, label, ..] = fields else {
             let why = format!(
                 "has one field: it must have a file name and the folder of a class, separated by {}",

@@ -1,19 +1,20 @@
 //! A list of images: a CSV file in the source, with a column of paths, one of labels and perhaps one of
 //! splits. Images that it does not name are not part of the source.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use super::listing::{Listing, below, image_stem};
-use super::rows::{Findings, Rows, SHOWN, check_field, path_of, short, visible, words};
+use super::rows::{Findings, Rows, check_field, path_of, short, visible, words};
 use super::{Absent, SourceLayout};
 use isn_format::class::{Class, ClassId};
-use isn_format::error::count;
 use isn_format::source_spec::{ListSpec, SPLIT_COLUMN, SourceSpec, nfc, segments};
 use isn_format::split::Split;
 
 mod folders;
+mod perhaps;
 
 use folders::{Folders, Lost};
+use perhaps::Perhaps;
 
 /// Where the fields of a row are.
 struct Columns {
@@ -71,6 +72,41 @@ enum Splits<'s> {
 }
 
 impl Splits<'_> {
+    /// Refuses folders that are in one another: their images would be in both.
+    ///
+    /// # Errors
+    /// Which they are, as a predicate of the list.
+    fn check(&self) -> Result<(), String> {
+        let Splits::Folders(folders, true) = self else { return Ok(()) };
+        let is_in = |inner: &[&str], outer: &[&str]| {
+            outer.len() <= inner.len() && outer.iter().zip(inner).all(|(a, b)| nfc(a) == nfc(b))
+        };
+        for (at, (outer, split)) in folders.iter().enumerate() {
+            let mut others = folders.iter().enumerate().filter(|(other, _)| *other != at);
+            if let Some((_, (inner, other))) = others.find(|(_, (inner, _))| is_in(inner, outer)) {
+                let shown = |folder: &[&str]| if folder.is_empty() { ".".into() } else { folder.join("/") };
+                return Err(format!(
+                    "has no column of splits, and in the recipe the folder '{}' of {other} is in '{}' of {split}: \
+                     name folders that are not in one another",
+                    shown(inner),
+                    shown(outer)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The word of the recipe that says the split of the image `path`.
+    fn word_of(&self, path: &str, word: &str) -> Option<String> {
+        match self {
+            Splits::Words(_) => Some(nfc(word).into_owned()),
+            Splits::Folders(folders, _) => {
+                let folder = in_folder(folders, path)?.0.join("/");
+                Some(nfc(&folder).into_owned())
+            }
+        }
+    }
+
     /// Returns the split of the image `path`, if it is in one, and its source id with its extension.
     ///
     /// # Errors
@@ -84,10 +120,7 @@ impl Splits<'_> {
             },
             Splits::Folders(folders, is_given) => {
                 let parts: Vec<&str> = path.split('/').collect();
-                let found = folders.iter().find(|(folder, _)| {
-                    folder.len() < parts.len() && folder.iter().zip(&parts).all(|(a, b)| nfc(a) == *b)
-                });
-                match found {
+                match in_folder(folders, path) {
                     Some((folder, split)) => {
                         Ok((*split, below(split.as_str(), &parts[folder.len()..].join("/"))))
                     }
@@ -97,6 +130,14 @@ impl Splits<'_> {
             }
         }
     }
+}
+
+/// The folder of a split that a path begins with.
+fn in_folder<'f, 's>(folders: &'f [(Vec<&'s str>, Split)], path: &str) -> Option<&'f (Vec<&'s str>, Split)> {
+    let parts: Vec<&str> = path.split('/').collect();
+    folders.iter().find(|(folder, _)| {
+        folder.len() < parts.len() && folder.iter().zip(&parts).all(|(a, b)| nfc(a) == *b)
+    })
 }
 
 pub(super) fn list(listing: &mut Listing<'_>, spec: &SourceSpec, classes: &[Class]) {
@@ -119,6 +160,7 @@ pub(super) fn list(listing: &mut Listing<'_>, spec: &SourceSpec, classes: &[Clas
         seen: HashSet::new(),
         used: HashSet::new(),
         unsplit: HashMap::new(),
+        split_words: HashSet::new(),
         perhaps: Perhaps::default(),
     };
     let mut found: Option<Result<(Columns, Splits<'_>), String>> = None;
@@ -126,12 +168,16 @@ pub(super) fn list(listing: &mut Listing<'_>, spec: &SourceSpec, classes: &[Clas
         match &found {
             None => {
                 let columns = Columns::find(list, fields);
-                found = Some(columns.map(|columns| {
+                found = Some(columns.and_then(|columns| {
                     let splits = splits(spec, columns.split.is_some());
-                    (columns, splits)
+                    splits.check()?;
+                    Ok((columns, splits))
                 }));
             }
-            Some(Ok((columns, splits))) => reading.row(columns, splits, line, fields),
+            Some(Ok((columns, splits))) => match rows.swallowed(fields) {
+                Some(why) => reading.findings.wrong(reading.listing, line, why),
+                None => reading.row(columns, splits, line, fields),
+            },
             Some(Err(_)) => {}
         }
         !matches!(found, Some(Err(_)))
@@ -140,7 +186,10 @@ pub(super) fn list(listing: &mut Listing<'_>, spec: &SourceSpec, classes: &[Clas
         reading.findings.wrong(reading.listing, line, "a quote is never closed");
     }
     match found {
-        Some(Ok(_)) => reading.finish(classes),
+        Some(Ok((_, splits))) => {
+            reading.unused(&splits);
+            reading.finish(classes);
+        }
         Some(Err(why)) => listing.problem(format!("{} {why}", list.file)),
         None => listing.problem(format!("{} is empty: its first line must name its columns", list.file)),
     }
@@ -174,57 +223,9 @@ struct Reading<'l, 'r, 's> {
     used: HashSet<String>,
     /// Why the first row of a class is in no split.
     unsplit: HashMap<&'s ClassId, String>,
+    /// The words or folders of splits that a row has.
+    split_words: HashSet<String>,
     perhaps: Perhaps,
-}
-
-/// What has the name of val or test, and is not read as such: how many images that are train are in each such
-/// folder, or have such a word in a column.
-#[derive(Default)]
-struct Perhaps(BTreeMap<(bool, String, Split), usize>);
-
-impl Perhaps {
-    /// Looks at a row whose image is train, since no folder and no column that is read says its split.
-    fn look(&mut self, columns: &Columns, fields: &[&str], path: &str) {
-        let named = |word: &str| {
-            let split = Split::ALL.into_iter().find(|split| split.as_str().eq_ignore_ascii_case(word));
-            split.filter(|split| *split != Split::Train)
-        };
-        let mut count = |is_column, name: &str, split| {
-            *self.0.entry((is_column, name.to_owned(), split)).or_default() += 1;
-        };
-        for (column, field) in columns.unread(fields) {
-            if let Some(split) = named(field) {
-                count(true, column, split);
-            }
-        }
-        for (at, _) in path.match_indices('/') {
-            let folder = &path[..at];
-            if let Some(split) = named(folder.rsplit('/').next().unwrap_or(folder)) {
-                return count(false, folder, split);
-            }
-        }
-    }
-
-    fn tell(self, listing: &mut Listing<'_>, file: &str) {
-        let found = self.0.len();
-        for ((is_column, name, split), images) in self.0.into_iter().take(SHOWN) {
-            let images = count(images, "image");
-            listing.warnings.push(match is_column {
-                true => format!(
-                    "{file}: {images} of train with {split} in the column {name}, which is not read: if it says the \
-                     splits, name it in the recipe, [source] columns = {{ split = \"{name}\" }}"
-                ),
-                false => format!(
-                    "{file}: {images} of train in the folder {name}: if it is a split, name the folders of all \
-                     splits in the recipe, [source] splits = {{ {split} = [\"{name}\"], … }}"
-                ),
-            });
-        }
-        if let Some(more) = found.checked_sub(SHOWN).filter(|more| *more > 0) {
-            let more = count(more, "more folder or column");
-            listing.warnings.push(format!("{file}: {more} with the name of a split may be one"));
-        }
-    }
 }
 
 impl Reading<'_, '_, '_> {
@@ -255,6 +256,9 @@ impl Reading<'_, '_, '_> {
             self.used.insert(label.clone().into_owned());
         }
         let split = splits.of(&path, word);
+        if self.spec.splits.is_some() {
+            self.split_words.extend(splits.word_of(&path, word));
+        }
         let file = self.folders.find(self.listing, self.spec, &self.images, &path);
         if let Ok(file) = &file {
             let says = match columns.split {
@@ -283,7 +287,7 @@ impl Reading<'_, '_, '_> {
         match file {
             Ok(file) => {
                 if matches!(splits, Splits::Folders(_, false)) && split == Split::Train {
-                    self.perhaps.look(columns, fields, &path);
+                    self.perhaps.look(columns.unread(fields), &path, &label);
                 }
                 if let Some(found) = self.listing.find(file) {
                     self.listing.add_found(found, id.to_owned(), class, split);
@@ -294,6 +298,23 @@ impl Reading<'_, '_, '_> {
                 self.findings.absent(self.listing, line, why, image);
             }
             Err(Lost::Wrong(why)) => self.findings.wrong(self.listing, line, why),
+        }
+    }
+
+    /// Tells which words or folders of splits no row has.
+    fn unused(&mut self, splits: &Splits<'_>) {
+        let file = self.findings.file();
+        for (split, word) in self.spec.splits.iter().flatten() {
+            let place = segments(word).join("/");
+            let (known, what) = match splits {
+                Splits::Words(_) => (nfc(word), format!("the split '{}'", visible(word))),
+                Splits::Folders(..) => (nfc(&place), format!("an image in the folder '{}'", visible(word))),
+            };
+            if !self.split_words.contains(&*known) {
+                self.listing
+                    .warnings
+                    .push(format!("{file} has no row with {what}, which the recipe names as {split}"));
+            }
         }
     }
 

@@ -286,10 +286,13 @@ impl<'r> Listing<'r> {
             .windows(2)
             .filter(|pair| pair[0].id == pair[1].id)
             .map(|pair| {
-                format!(
-                    "{} and {} have one source id, {}: rename one",
-                    pair[0].path, pair[1].path, pair[0].id
-                )
+                let (one, other) = (&pair[0].path, &pair[1].path);
+                // Two spellings of a character look the same.
+                let (one, other) = match nfc(one) == nfc(other) {
+                    true => (one.escape_default().to_string(), other.escape_default().to_string()),
+                    false => (one.clone(), other.clone()),
+                };
+                format!("{one} and {other} have one source id, {}: rename one", pair[0].id)
             })
             .collect();
         twins.into_iter().for_each(|why| self.problem(why));

@@ -63,6 +63,17 @@ impl Rows {
         }
     }
 
+    /// Says that a field has other rows in it, as after a quote that is closed in another row, or never.
+    pub(super) fn swallowed(&self, fields: &[&str]) -> Option<String> {
+        let separator = char::from(self.delimiter);
+        let field = fields.iter().find(|field| field.contains('\n') && field.contains(separator))?;
+        Some(format!(
+            "the field {:?} has a line break and the text of another row: close the quote that it begins with, or \
+             remove the line break",
+            short(field)
+        ))
+    }
+
     /// Calls `each` with the line and the fields of each row, without blanks at their ends, until it returns
     /// `false`. Returns the line of a row whose quote is never closed.
     pub(super) fn each(&self, mut each: impl FnMut(usize, &[&str]) -> bool) -> Option<usize> {
@@ -186,6 +197,11 @@ impl<'f> Findings<'f> {
     pub(super) fn new(file: &'f str) -> Self {
         let (labels, splits) = (BTreeMap::new(), BTreeMap::new());
         Findings { file, mistakes: 0, absent: 0, repeated: None, repetitions: 0, labels, splits, others: 0 }
+    }
+
+    /// The file.
+    pub(super) fn file(&self) -> &'f str {
+        self.file
     }
 
     /// Reports a mistake in a row. Of many, the first are told.

@@ -373,7 +373,7 @@ fn version_2_takes_any_name_that_is_one_line_of_text() {
         problems(source),
         [
             "x/\u{1}.jpg: the name has a line break or another control character: rename it",
-            "x/e\u{301}.jpg and x/é.jpg have one source id, x/é: rename one",
+            "x/e\\u{301}.jpg and x/\\u{e9}.jpg have one source id, x/é: rename one",
         ]
     );
     let long = format!("x/{}/{0}.jpg", "é".repeat(100));

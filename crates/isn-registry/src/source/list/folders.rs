@@ -142,6 +142,14 @@ fn absent(listing: &Listing<'_>, folder: &Folder, path: &str, name: &str) -> Los
         let kind = told(&file).map(|kind| format!(": it is {kind}")).unwrap_or_default();
         return Lost::Wrong(format!("{inner} is not a JPEG or PNG by name{kind}"));
     }
+    let is_alike = |other: &&str| other.rsplit_once('.').is_some_and(|(stem, _)| stem == name);
+    let mut alike = folder.others.values().flatten().map(String::as_str).filter(is_alike);
+    if let Some(other) = alike.next() {
+        let other = below(path, other);
+        let kind =
+            told(&join(listing.root, &other)).map(|kind| format!(": it is {kind}")).unwrap_or_default();
+        return Lost::Wrong(format!("there is no JPEG or PNG {inner}, and {other} is none by name{kind}"));
+    }
     if file.is_file() {
         return Lost::Wrong(format!(
             "{inner} has a name that starts with a dot, or is one that isn leaves out: rename it"

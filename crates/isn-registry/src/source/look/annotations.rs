@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::and;
 use super::folder::Folder;
 use super::lists::{FILES, is_guess, is_text};
-use super::table::is_label;
+use super::table::{is_label, is_path, may_be_label};
 use crate::source::Listing;
 use crate::source::annotated::{Image, Names};
 use crate::source::rows::{Rows, path_of, short};
@@ -59,13 +59,14 @@ fn annotates(
 ) -> Result<bool, String> {
     let Ok(rows) = Rows::read(listing, file) else { return Ok(false) };
     let is_class = |word: &str| classes.contains(&*nfc(word));
-    let (mut all, mut known, mut right, mut wrong) = (0, 0, 0, 0);
+    let (mut all, mut known, mut right, mut wrong, mut reverse) = (0, 0, 0, 0, 0);
     let mut header: Vec<String> = Vec::new();
-    // Other columns whose fields are classes, too, and whether they have been others than the second.
-    let mut others: Option<BTreeMap<usize, bool>> = None;
+    // In how many rows other columns have classes, too, and in how many others than the second.
+    let (mut images_found, mut others) = (0, BTreeMap::<usize, (usize, usize)>::new());
     rows.each(|_, fields| {
         let class = fields.get(1).copied().filter(|word| is_class(word));
-        let image = path_of(fields[0]).ok().and_then(|path| names.find(images, &path).ok());
+        let image_of = |field: &str| path_of(field).ok().and_then(|path| names.find(images, &path).ok());
+        let image = image_of(fields[0]);
         if all == 0 && image.is_none() && class.is_none() {
             header = fields.iter().map(|field| (*field).to_owned()).collect();
         }
@@ -73,23 +74,48 @@ fn annotates(
         known += usize::from(class.is_some() || image.is_some());
         right += usize::from(class.is_some() && image.is_some());
         wrong += usize::from(class.is_none() && image.is_some());
+        reverse +=
+            usize::from(is_class(fields[0]) && fields.get(1).is_some_and(|field| image_of(field).is_some()));
         if image.is_some() {
-            let others = others.get_or_insert_with(|| (2..fields.len()).map(|at| (at, false)).collect());
-            others.retain(|at, differs| {
-                *differs |= fields.get(*at) != fields.get(1);
-                fields.get(*at).is_some_and(|word| is_class(word))
-            });
+            images_found += 1;
+            for (at, word) in fields.iter().enumerate().skip(2).filter(|(_, word)| is_class(word)) {
+                let (all, differs) = others.entry(at).or_default();
+                *all += 1;
+                *differs += usize::from(fields.get(1) != Some(word));
+            }
         }
         // Most files are others.
         all < UNKNOWN || right > 0
     });
     let is_label = |at: usize| header.get(at).is_some_and(|name| is_label(name));
     let is_one = right > 0 && wrong == 0 && right * 10 >= known * 9;
-    let same = others.into_iter().flatten().filter(|(_, differs)| *differs).map(|(at, _)| at);
+    // Without a header, labels from 0 in a later column are not all names of folders from 1.
+    let is_same = |all: usize| all == images_found || (header.is_empty() && all * 2 > images_found);
+    let same =
+        others.into_iter().filter(|(_, (all, differs))| *differs > 0 && is_same(*all)).map(|(at, _)| at);
+    // A header decides: of several columns, that of the class is called so.
+    let is_called = header.get(1).is_some_and(|name| may_be_label(name));
     let named = (2..header.len()).filter(|at| is_label(*at) && !is_label(1));
+    let is_reverse = match &header[..] {
+        [first, second, ..] => (is_label(0) && !is_label(1)) || (is_path(second) && !is_path(first)),
+        _ => reverse == right,
+    };
     let rivals: BTreeSet<usize> = same.chain(named).collect();
     let is_guess = is_guess(file) || header.get(1).is_some_and(|name| is_guess(name));
     match rivals.first() {
+        _ if right > 0 && is_reverse => Err(format!(
+            "is only partly clear: the first field of each row of {file} must be an image, and the second its class, and \
+             {}: exchange them, or give the file a header such as path,label",
+            match header.is_empty() {
+                true => "the rows may be read the other way as well".into(),
+                false => format!("its header says {}", short(&header.join(","))),
+            }
+        )),
+        _ if is_one && header.len() > 2 && !is_called => Err(format!(
+            "is only partly clear: the class of an image is the second field of each row of {file}, and its header \
+             calls that {}: call it label, if it is the class; or put the class second",
+            short(&header[1])
+        )),
         _ if is_one && is_guess => Err(format!(
             "is only partly clear: by its name, {file} or its second column has the guesses of a model: move it \
              away, or rename it"

@@ -1,14 +1,14 @@
 //! What isn does not guess: folders that may be splits or classes, so that no test image silently becomes a
 //! train image. Each says what was understood, and what to do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::path::Path;
 
-use super::and;
 use super::folder::Folder;
-use super::names::{Named, is_bare, named, rest};
+use super::names::{self, Named, is_bare, is_plain, named, rest};
 use super::texts;
+use super::{Look, and};
 use crate::source::{Listing, join};
 use isn_format::error::count;
 use isn_format::split::Split;
@@ -65,18 +65,59 @@ pub(super) fn splits<'t>(
                 1 => ("is the name of a split", "it"),
                 _ => ("are names of splits", "them"),
             };
+            // `test_A` beside `train`.
+            let part = others.iter().find_map(|other| Some((other, self::named(other)?.split())));
+            let part =
+                part.map(|(other, split)| format!("; if {other} is a split, too, rename it to {split}"));
             return Err(format!(
                 "has the folder{} {names} beside {}, and {names} {is}: rename {it} if {}; if {}, move the images \
-                 that are beside {it} into train/ or val/, or away",
+                 that are beside {it} into train/ or val/, or away{}",
                 if named.len() == 1 { "" } else { "s" },
                 and(&others),
                 if named.len() == 1 { "it is a class" } else { "they are classes" },
                 if named.len() == 1 { "it is a split" } else { "they are splits" },
+                part.unwrap_or_default(),
                 names = and(&names),
             ));
         }
     }
-    Ok(splits)
+    match names::rivals(names).filter(|_| !splits.is_empty()) {
+        Some((split, one, other)) => Err(format!(
+            "is only partly clear: {one}/ and {other}/ are both {split} by their names. If one is another split, \
+             rename it to that (train, val or test); if not, move the images of both into one folder, {split}/"
+        )),
+        None => Ok(splits),
+    }
+}
+
+/// Refuses a split that has no class of another.
+///
+/// # Errors
+/// What a person has to do.
+pub(super) fn apart(classes: &BTreeMap<Split, BTreeSet<String>>) -> Result<(), String> {
+    let is_in =
+        |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'));
+    // `Veg/Cap` and `Veg/Mushroom/Cap` may be one class.
+    let last = |class: &'_ String| class.rsplit('/').find(|name| !is_plain(name)).map(str::to_owned);
+    let shares = |own: &BTreeSet<String>, other: &BTreeSet<String>| {
+        let names: HashSet<String> = own.iter().filter_map(last).collect();
+        let is_one = |class: &String| last(class).is_some_and(|name| names.contains(&name));
+        other.iter().any(|a| is_one(a) || own.iter().any(|b| is_in(a, b) || is_in(b, a)))
+    };
+    for (split, own) in classes.iter().rev() {
+        let mut others = classes.iter().filter(|(other, _)| *other != split).peekable();
+        let Some((other, of_other)) = others.peek().copied() else { continue };
+        if others.any(|(_, classes)| shares(own, classes)) {
+            continue;
+        }
+        return Err(format!(
+            "is only partly clear: the folders of {split}, {}, have no class that those of {other} have, {}. Give the \
+             folders of a class one name in all splits; or, if {split} is none, move it away",
+            and(&Vec::from_iter(own)),
+            and(&Vec::from_iter(of_other))
+        ));
+    }
+    Ok(())
 }
 
 /// Refuses splits below the places of splits or classes, and other folders there that are no classes.
@@ -199,16 +240,23 @@ pub(super) fn strays(place: &Folder) -> Option<String> {
 }
 
 /// Says that a split has its images in no folder of a class, while others do.
-pub(super) fn half(unsorted: &Folder, sorted: &[&Folder]) -> String {
+pub(super) fn half(tree: &Folder, unsorted: &Folder, sorted: &[&Folder]) -> String {
     let folders: Vec<&str> = sorted.iter().map(|place| place.path.as_str()).collect();
     let classes = match sorted.iter().map(|place| place.with_images().len()).max().unwrap_or_default() {
         1 => "1 folder of a class".into(),
         n => format!("{n} folders of classes"),
     };
-    let list = unsorted.lists().next().map_or_else(String::new, |list| format!(" (perhaps {list} says it)"));
+    let split = names::split_of(unsorted.name());
+    let is_of = |file: &&str| names::split_of(names::stem(file)) == split;
+    let list = unsorted.lists().next().or_else(|| tree.lists_of_splits().into_iter().find(is_of));
+    let (list, rows) = list.map_or_else(Default::default, |list| {
+        let rows =
+            "; or give that file rows of the name of an image and the folder of its class, and no others";
+        (format!(" (perhaps {list} says it)"), rows)
+    });
     format!(
         "is only partly clear: {} has {classes}, but the {} of {}/ are in no such folder{list}. \
-         Sort them into folders with the names of those, or move {}/ away. If this is ImageNet, `isn recipe export \
+         Sort them into folders with the names of those, or move {}/ away{rows}. If this is ImageNet, `isn recipe export \
          imagebirds` writes a recipe to begin with",
         and(&slashed(&folders)),
         count(unsorted.total(), "image"),
@@ -331,6 +379,43 @@ pub(super) fn is_one_of_several(root: &Path) -> Option<String> {
             shell_path(above)
         )
     })
+}
+
+/// Tells of masks and small copies among the pictures.
+///
+/// # Errors
+/// That many are.
+pub(super) fn copies(tree: &Folder, look: &mut Look) -> Result<(), String> {
+    if let Some((n, first)) = tree.copies() {
+        let is = if n == 1 { "is a mask or a copy" } else { "are masks or copies" };
+        let told =
+            format!("{} {is} of others beside them by their names, such as {first}", count(n, "image"));
+        if n * 4 >= tree.total() {
+            return Err(format!(
+                "is only partly clear: {told}, and would be pictures of their classes: move them away; or, if they \
+                 are pictures, rename them"
+            ));
+        }
+        look.notes.push(format!("{told}: if so, move them away, since they are pictures of their classes"));
+    }
+    let mut folders = Vec::new();
+    tree.folders_of_copies(&mut folders);
+    let is_class = |path: &str| {
+        let below = |above: &str| path.strip_prefix(above)?.strip_prefix('/');
+        let place = look.splits.iter().find_map(|(_, split)| below(split)).unwrap_or(path);
+        look.classes.iter().any(|class| class == place || place.starts_with(&format!("{class}/")))
+    };
+    folders.retain(|folder| is_class(&folder.path));
+    let notes = folders.into_iter().map(|folder| {
+        format!(
+            "{} has {}, which are taken for pictures of a class: if they are masks or copies of others, as its name \
+             says, move it away",
+            folder.path,
+            count(folder.total(), "image")
+        )
+    });
+    look.notes.extend(Vec::from_iter(notes));
+    Ok(())
 }
 
 /// Whether a folder has the name of a split itself.

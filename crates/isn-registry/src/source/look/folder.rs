@@ -1,6 +1,6 @@
 //! [`Folder`]: the folders of a source, and how many images are in each.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,21 @@ use isn_format::split::Split;
 
 /// How many words of file names are counted in a folder.
 const WORDS: usize = 1000;
+
+/// Names of folders of what is made from pictures.
+const COPIES: [&str; 8] =
+    ["masks", "thumbs", "thumbnails", "segmentations", "ground_truth", "groundtruth", "annotations", "depth"];
+/// Words that end the names of such files.
+const MADE: [&str; 8] = ["mask", "seg", "segmentation", "gt", "groundtruth", "thumb", "thumbnail", "depth"];
+
+/// Whether a name is that of another image and a word for what is made from it, with a number or none.
+fn original(stem: &str, stems: &HashSet<String>) -> bool {
+    let word = stem.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '_' | '-' | ' '));
+    MADE.iter().filter_map(|made| word.strip_suffix(made)).any(|rest| {
+        let name = rest.trim_end_matches(['_', '-', ' ', '.']);
+        name.len() < rest.len() && stems.contains(name)
+    })
+}
 
 /// A folder with the files in it.
 #[derive(Default)]
@@ -211,6 +226,29 @@ impl Folder {
                 self.path
             )
         })
+    }
+
+    /// Images that are masks or small copies of others beside them, by their names: how many, and the first.
+    pub(super) fn copies(&self) -> Option<(usize, String)> {
+        let stems: HashSet<String> =
+            self.files.iter().filter_map(|name| image_stem(name)).map(str::to_lowercase).collect();
+        let is_copy = |name: &&String| {
+            image_stem(name).map(str::to_lowercase).is_some_and(|stem| original(&stem, &stems))
+        };
+        let mut own = self.files.iter().filter(is_copy);
+        let first = own.next().map(|name| (1 + own.count(), below(&self.path, name)));
+        let inner = self.folders.values().filter_map(Folder::copies);
+        first.into_iter().chain(inner).reduce(|(n, first), (more, _)| (n + more, first))
+    }
+
+    /// Folders in classes, or at their place, that have masks or small copies by their names.
+    pub(super) fn folders_of_copies<'t>(&'t self, found: &mut Vec<&'t Folder>) {
+        for folder in self.with_images() {
+            match COPIES.iter().any(|known| folder.name().eq_ignore_ascii_case(known)) {
+                true => found.push(folder),
+                false => folder.folders_of_copies(found),
+            }
+        }
     }
 
     /// Names folders without an image at the place of classes.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::and;
 use super::folder::Folder;
-use super::names::{Named, named, rest};
-use super::table::{Images, Table};
+use super::names::{self, Named, named, rest, split_of};
+use super::table::{Images, Table, is_label};
 use crate::source::Listing;
 use crate::source::rows::{path_of, short};
 use isn_format::class::check_label;
@@ -15,7 +15,7 @@ use isn_format::source_spec::{HERE, ListSpec, check_folder, nfc};
 use isn_format::split::Split;
 
 /// The extensions of lists.
-const TABLES: [&str; 2] = ["csv", "tsv"];
+pub(super) const TABLES: [&str; 2] = ["csv", "tsv"];
 /// How many files are looked at.
 pub(super) const FILES: usize = 100;
 
@@ -39,14 +39,27 @@ pub(super) struct Listed {
     pub(super) notes: Vec<String>,
 }
 
+/// What is looked for in lists.
+#[derive(Default)]
+pub(super) struct Wanted<'l> {
+    /// The files that are read already.
+    pub(super) read: Vec<&'l str>,
+    /// Whether only their splits matter, since the folders say the classes.
+    pub(super) splits: bool,
+}
+
 /// Finds the list of the images in `tree`, if there is one.
 ///
 /// # Errors
 /// What was understood of a list, and what a person has to do.
-pub(super) fn find(listing: &Listing<'_>, tree: &Folder) -> Result<Option<Listed>, Doubt> {
+pub(super) fn find(
+    listing: &Listing<'_>,
+    tree: &Folder,
+    wanted: &Wanted<'_>,
+) -> Result<Option<Listed>, Doubt> {
     let images = Images::of(tree);
     let (mut found, mut doubts) = (Vec::new(), Vec::new());
-    for path in tree.texts(&TABLES).into_iter().take(FILES) {
+    for path in tree.texts(&TABLES).into_iter().filter(|path| !wanted.read.contains(path)).take(FILES) {
         match read(listing, &images, path) {
             Ok(Some(listed)) => found.push(listed),
             Ok(None) => {}
@@ -54,7 +67,7 @@ pub(super) fn find(listing: &Listing<'_>, tree: &Folder) -> Result<Option<Listed
         }
     }
     let files: Vec<&str> = found.iter().map(|listed: &Listed| listed.spec.file.as_str()).collect();
-    doubts.sort_by_key(|doubt: &Doubt| doubt.says_nothing);
+    doubts.sort_by_key(|doubt: &Doubt| (wanted.splits && !doubt.says_splits, doubt.says_nothing));
     match &found[..] {
         [] => doubts.into_iter().next().map_or(Ok(None), Err),
         [listed] => {
@@ -75,7 +88,8 @@ pub(super) fn find(listing: &Listing<'_>, tree: &Folder) -> Result<Option<Listed
                     let others = doubts.iter().map(|doubt| {
                         format!("{} names images that {} does not, and is not read", doubt.file, files[0])
                     });
-                    Ok(Some(Listed { notes: others.collect(), ..listed.clone() }))
+                    let notes = others.chain(listed.notes.iter().cloned()).collect();
+                    Ok(Some(Listed { notes, ..listed.clone() }))
                 }
             }
         }
@@ -88,6 +102,7 @@ pub(super) fn find(listing: &Listing<'_>, tree: &Folder) -> Result<Option<Listed
             ),
             named: HashSet::new(),
             says_nothing: false,
+            is_of_pairs: false,
             says_splits: found.iter().any(Listed::says_splits)
                 || doubts.iter().any(|doubt| doubt.says_splits),
         }),
@@ -98,6 +113,28 @@ impl Listed {
     /// Whether it says splits, by a column or by the folders of its paths.
     pub(super) fn says_splits(&self) -> bool {
         self.spec.split.is_some() || !self.splits.is_empty()
+    }
+
+    /// An image whose folder is that of another split by its name, with that split and what its row says. In
+    /// train alone, rows may say which images are val or test.
+    pub(super) fn contradicts(&self, tree: &Folder) -> Option<(&str, Split, Split)> {
+        let folders: BTreeSet<String> =
+            tree.paths().iter().map(|path| nfc(folder_of(path)).into_owned()).collect();
+        let names: Vec<Named> =
+            folders.iter().flat_map(|folder| folder.split('/')).filter_map(named).collect();
+        // A class may be called valid.
+        let is_either = |name: &Named| matches!(name, Named::Either(_));
+        let kinds: BTreeSet<Split> = names.iter().filter_map(|name| name.whole()).collect();
+        if kinds.len() < 2 && names.iter().all(is_either) {
+            return None;
+        }
+        let differs = |(image, says): (&'_ String, &'_ Option<Split>)| {
+            let (says, split) = ((*says)?, folder_of(image).split('/').find_map(split_of)?);
+            let is_drawn = split == Split::Train && !kinds.contains(&says);
+            (split != says && !is_drawn).then_some((split, says))
+        };
+        let found = self.named.iter().filter_map(|(image, says)| Some((image, differs((image, says))?)));
+        found.min().map(|(image, (split, says))| (image.as_str(), split, says))
     }
 }
 
@@ -123,6 +160,8 @@ pub(super) struct Doubt {
     says_nothing: bool,
     /// Whether it says splits, or may.
     pub(super) says_splits: bool,
+    /// Whether it has a label, and its columns of paths name different images, as pictures and their masks.
+    pub(super) is_of_pairs: bool,
 }
 
 /// Whether a file has the guesses of a model, by its name.
@@ -152,14 +191,16 @@ pub(super) fn read(listing: &Listing<'_>, images: &Images, file: &str) -> Result
         why: format!("{file} names images, but {why}"),
         named,
         says_nothing: is_guess(file) || table.has_one_column(),
-        says_splits: table.may_say_splits(path),
+        says_splits: table.may_say_splits(path) || names::says_splits(file),
+        is_of_pairs: path.is_none() && table.header.iter().any(|name| is_label(name)),
     };
     let all = || images.paths.values().flatten().cloned().collect();
     let Some(path) = table.path(images).map_err(|why| doubt(why, all(), None))? else { return Ok(None) };
     let folder = table.folder(images, path).map_err(|why| doubt(why, all(), Some(path)))?;
-    let listed = match is_guess(file) {
-        true => Err("by its name it has the guesses of a model, and no labels: move it away".into()),
-        false => understood(&table, images, file, (path, folder)),
+    let listed = match (&table.swallowed, is_guess(file)) {
+        (Some(why), _) => Err(why.clone()),
+        (None, true) => Err("by its name it has the guesses of a model, and no labels: move it away".into()),
+        (None, false) => understood(&table, images, file, (path, folder)),
     };
     listed.map(Some).map_err(|why| {
         let image = |row: &Vec<String>| images.at(folder, row.get(path)?).map(Into::into);
@@ -216,7 +257,8 @@ fn understood(
     }
     let is_read = |at: &usize| [Some(path), Some(label), split].contains(&Some(*at));
     let unread = (0..table.header.len()).filter(|at| !is_read(at)).map(column);
-    let says = |row: &Row<'_>| split.and_then(|_| named(row.split)).and_then(Named::whole);
+    let says = |row: &Row<'_>| split.and_then(|_| split_of(row.split));
+    let notes = Vec::from_iter(no_labels(&rows));
     Ok(Listed {
         unread: unread.filter(|name| !name.is_empty()).collect(),
         named: rows.iter().map(|row| (row.image.to_owned(), says(row))).collect(),
@@ -225,7 +267,7 @@ fn understood(
         spec,
         splits,
         labels,
-        notes: Vec::new(),
+        notes,
     })
 }
 
@@ -238,6 +280,24 @@ fn mixed(rows: &[Row<'_>]) -> (Vec<String>, usize) {
     let all = labels.len();
     labels.retain(|_, labels| labels.len() > 1);
     (labels.into_keys().map(Into::into).collect(), all)
+}
+
+/// Says that labels may be those of images that have none.
+fn no_labels(rows: &[Row<'_>]) -> Option<String> {
+    const NONE: [&str; 12] =
+        ["nan", "none", "null", "nil", "na", "n/a", "-", "?", "-1", "unknown", "unlabeled", "unlabelled"];
+    let mut found: BTreeMap<&str, usize> = BTreeMap::new();
+    for Row { label, .. } in rows.iter().filter(|row| NONE.contains(&row.label.to_lowercase().as_str())) {
+        *found.entry(label).or_default() += 1;
+    }
+    let found: Vec<String> = found.into_iter().map(|(label, n)| format!("'{label}' ({n})")).collect();
+    (!found.is_empty()).then(|| {
+        format!(
+            "the label {} may say that images have none, and becomes a class: to leave them out, remove its \
+             [[class]] from the recipe",
+            and(&found)
+        )
+    })
 }
 
 /// The folder that a path is in.
@@ -257,7 +317,16 @@ struct Row<'t> {
 /// The words of each split.
 fn splits_of_words(rows: &[Row<'_>], column: &str) -> Result<Vec<(Split, String)>, String> {
     let words: BTreeSet<&str> = rows.iter().map(|row| row.split).filter(|word| !word.is_empty()).collect();
-    let split = |word: &str| match named(word).and_then(Named::whole) {
+    if let Some((split, one, other)) = names::rivals(words.iter().copied()) {
+        return Err(format!(
+            "its column {} says '{}' and '{}', which are both {split}: if one is another split, write train, val or \
+             test; if not, write one word for both",
+            short(column),
+            short(one),
+            short(other)
+        ));
+    }
+    let split = |word: &str| match split_of(word) {
         Some(split) => Ok((split, nfc(word).into_owned())),
         None => Err(format!(
             "its column {} says '{}', which isn does not know: write train, val or test",
@@ -273,7 +342,6 @@ fn splits_of_words(rows: &[Row<'_>], column: &str) -> Result<Vec<(Split, String)
 /// The folders that are each split, by the paths in a file. What has the name of a split must be one.
 fn splits_of_folders(rows: &[Row<'_>], file: &str, folder: &str) -> Result<Vec<(Split, String)>, String> {
     let stem = file.rsplit('/').next().unwrap_or(file).split('.').next().unwrap_or_default();
-    let split = |name: &str| named(name).and_then(Named::whole);
     let mut of = folder.split('/').chain([stem]).filter_map(|name| named(name).map(Named::split));
     if let Some(of) = of.find(|split| *split != Split::Train) {
         return Err(format!(
@@ -286,7 +354,7 @@ fn splits_of_folders(rows: &[Row<'_>], file: &str, folder: &str) -> Result<Vec<(
         let names: Vec<&str> = path.split('/').collect();
         let above = &names[..names.len() - 1];
         match above.iter().position(|name| named(name).is_some()) {
-            Some(at) => match split(above[at]) {
+            Some(at) => match split_of(above[at]) {
                 Some(split) => drop(folders.insert(above[..=at].join("/"), split)),
                 None => {
                     return Err(format!(
@@ -297,6 +365,14 @@ fn splits_of_folders(rows: &[Row<'_>], file: &str, folder: &str) -> Result<Vec<(
             },
             None => beside = beside.or(Some(path)),
         }
+    }
+    let last = |folder: &'_ String| folder.rsplit('/').next().unwrap_or_default().to_owned();
+    let named: Vec<String> = folders.keys().map(last).collect();
+    if let Some((split, one, other)) = names::rivals(named.iter().map(String::as_str)) {
+        return Err(format!(
+            "its paths are in folders {one} and {other}, which are both {split} by their names: add a column split that \
+             says train, val or test"
+        ));
     }
     let is_train = folders.values().all(|split| *split == Split::Train);
     match beside {

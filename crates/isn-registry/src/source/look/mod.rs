@@ -11,13 +11,15 @@ mod table;
 mod tests;
 mod texts;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use self::folder::Folder;
-use self::lists::{Doubt, Listed};
-pub(crate) use self::names::is_plain;
+use self::lists::{Doubt, Listed, Wanted};
+pub(crate) use self::names::{is_plain, split_in_name, split_of, split_of_word};
+pub(crate) use self::table::is_split as is_split_column;
+use self::texts::Text;
 use super::Listing;
 use isn_format::error::{Error, Result, count};
 use isn_format::source_spec::{HERE, ListSpec, check_folder, nfc};
@@ -42,6 +44,13 @@ pub(crate) struct Look {
     pub(crate) annotated: Vec<(Split, String)>,
     /// What a person should know, one line each.
     pub(crate) notes: Vec<String>,
+}
+
+impl Look {
+    /// Whether any image is not train.
+    fn has_splits(&self) -> bool {
+        self.splits.iter().any(|(split, _)| *split != Split::Train)
+    }
 }
 
 /// Looks at the folder `root`.
@@ -73,10 +82,18 @@ pub(crate) fn look(root: &Path) -> Result<Look> {
         let hidden = hidden.unwrap_or_default();
         return Err(invalid(format!("has no JPEG or PNG at any depth{}{hidden}", tree.instead(root))));
     }
-    let found = lists::find(&listing, &tree);
-    match folders(root, &listing, &tree) {
+    let folders = folders(root, &listing, &tree);
+    let wanted = match &folders {
+        Ok((look, None)) => Wanted {
+            read: look.annotated.iter().map(|(_, file)| file.as_str()).collect(),
+            splits: look.classes.len() > 1 && !look.has_splits(),
+        },
+        _ => Wanted::default(),
+    };
+    let found = lists::find(&listing, &tree, &wanted);
+    match folders {
         Ok((look, None)) if look.classes.len() > 1 => beside_classes(root, &tree, look, found),
-        Ok((mut look, unsorted)) => match (found, unsorted) {
+        Ok((look, unsorted)) => match (found, unsorted) {
             (Ok(Some(found)), unsorted) if unsorted.is_some() || found.labels.len() > 1 => {
                 match unnamed(&tree, &found).iter().find(|folder| is_val(folder)) {
                     Some(folder) => Err(format!(
@@ -84,13 +101,14 @@ pub(crate) fn look(root: &Path) -> Result<Look> {
                          for its images into the list, or move the folder away",
                         found.spec.file
                     )),
-                    None => listed(root, found),
+                    None => listed(root, &tree, found),
                 }
             }
-            (Err(doubt), None) => {
-                look.notes.push(doubt.why);
-                Ok(look)
-            }
+            (Err(doubt), None) => Err(format!(
+                "is only partly clear: by its folders it has one class, and {}; or, if that class is all, move {} \
+                 away",
+                doubt.why, doubt.file
+            )),
             (Err(doubt), Some(_)) => Err(format!("is only partly clear: {}", doubt.why)),
             (Ok(_), Some(why)) => Err(why),
             (Ok(_), None) => Ok(look),
@@ -103,62 +121,133 @@ pub(crate) fn look(root: &Path) -> Result<Look> {
                     found.spec.file,
                     super::shown(folder)
                 )),
-                None => listed(root, found),
+                None => listed(root, &tree, found),
             },
             Ok(None) => Err(why),
             Err(doubt) => Err(format!("{why}. {} does not settle it: {}", doubt.file, doubt.why)),
         },
     }
-    .and_then(|look| {
-        let may_be_batches = look.splits.is_empty() && names::are_numbered(&look.classes);
-        match look.list {
-            None if look.classes.len() == 1 || may_be_batches => few_classes(&listing, &tree, look),
-            _ => Ok(look),
-        }
-    })
+    .and_then(|look| beside(&listing, &tree, look))
     .map_err(invalid)
 }
 
-/// Images are of one class, or of folders that may be batches, only if nothing else may say their classes.
+/// What else is in the source may say classes or splits.
 ///
 /// # Errors
-/// The file that names them, and is no list.
-fn few_classes(listing: &Listing<'_>, tree: &Folder, mut look: Look) -> Result<Look, String> {
-    let classes = |look: &Look| match look.classes.len() {
-        1 => "one class".into(),
-        _ => format!("the classes {}", and(&look.classes)),
-    };
-    if let Some(file) = texts::names_images(listing, tree) {
-        let why = match lists::is_table(&file) {
-            true => format!("is no list that isn reads: {}", texts::why_not(listing, tree, &file)),
-            false => "isn does not read such a file".into(),
+/// What names images and is not read.
+fn beside(listing: &Listing<'_>, tree: &Folder, mut look: Look) -> Result<Look, String> {
+    let list = look.list.as_ref().map(|list| list.file.as_str());
+    let read: Vec<&str> =
+        list.into_iter().chain(look.annotated.iter().map(|(_, file)| file.as_str())).collect();
+    let texts = texts::find(listing, tree, &read);
+    let may_be_batches = look.splits.is_empty() && names::are_numbered(&look.classes);
+    if list.is_none() && (look.classes.len() == 1 || may_be_batches) {
+        let note = few_classes(listing, tree, &look.classes, &texts)?;
+        look.notes.extend(note);
+    }
+    if let Some(text) = texts.iter().find(|text| text.says_splits && !look.has_splits()) {
+        let file = &text.file;
+        let (by, to_do) = match list {
+            Some(list) => {
+                (format!("{list} says"), format!("Give {list} a column split that says train, val or test"))
+            }
+            None => (
+                "its folders say".to_owned(),
+                "Give a list, such as labels.csv, the header path,label,split and a row for each image"
+                    .to_owned(),
+            ),
         };
         return Err(format!(
-            "is only partly clear: by its folders it has {}, and {file} names images and may \
-             say their classes, but {why}. Make a list of it, labels.csv, with the header path,label and a row for \
-             each image; or, if the folders say all, move {file} away",
-            classes(&look)
+            "is only partly clear: {by} the classes, and {file} may say the splits of images, {}. {to_do}; or sort the \
+             images into train/, val/ and test/; or, if there are no splits, move {file} away",
+            unread(listing, tree, file),
         ));
     }
-    if let Some(file) = texts::unread(tree) {
+    if list.is_some() {
+        return Ok(look);
+    }
+    doubt::copies(tree, &mut look)?;
+    // A list of the images of a split, beside its folder, says no more than this.
+    let is_of_split = |file: &str| !look.splits.is_empty() && names::named(names::stem(file)).is_some();
+    let mut mixed = texts.iter().filter(|text| text.names_many && text.is_mixed && !is_of_split(&text.file));
+    if let (Some(text), true) = (mixed.next(), look.classes.len() > 1) {
+        let file = &text.file;
+        let more = match mixed.count() {
+            0 => String::new(),
+            n => format!(", and so do {}", count(n, "other file")),
+        };
         look.notes.push(format!(
-            "{file} may say the classes, which isn does not read of such a file: by its folders the source has {}",
-            classes(&look)
+            "{file} names images{more}, {}: the folders are taken for the classes. If {file} has other classes, make a \
+             list of it, labels.csv, with the header path,label, and move all images into one folder",
+            unread(listing, tree, file)
         ));
     }
     Ok(look)
+}
+
+/// Why a text is not read.
+fn unread(listing: &Listing<'_>, tree: &Folder, file: &str) -> String {
+    match lists::is_table(file) {
+        true => format!("but is no list that isn reads: {}", texts::why_not(listing, tree, file)),
+        false => "but isn does not read such a file".into(),
+    }
+}
+
+/// Images are of one class, or of folders that may be batches, only if nothing else may say their classes.
+/// Returns what a person should know.
+///
+/// # Errors
+/// The file that names them, and is no list.
+fn few_classes(
+    listing: &Listing<'_>,
+    tree: &Folder,
+    classes: &[String],
+    texts: &[Text],
+) -> Result<Option<String>, String> {
+    let classes = match classes.len() {
+        1 => "one class".into(),
+        _ => format!("the classes {}", and(classes)),
+    };
+    if let Some(Text { file, .. }) = texts.iter().find(|text| text.names_many) {
+        return Err(format!(
+            "is only partly clear: by its folders it has {classes}, and {file} names images and may \
+             say their classes, {}. Make a list of it, labels.csv, with the header path,label and a row for \
+             each image; or, if the folders say all, move {file} away",
+            unread(listing, tree, file)
+        ));
+    }
+    match texts::empty_list(listing, tree) {
+        Some((file, Some(header))) => Err(format!(
+            "is only partly clear: by its folders it has {classes}, and {file} has the columns of a list, {header}, but \
+             no row: give it a row for each image; or, if the folders say all, move {file} away"
+        )),
+        Some((file, None)) => Ok(Some(format!("{file} is empty: by its folders the source has {classes}"))),
+        None => Ok(texts::unread(tree).map(|file| {
+            format!(
+                "{file} may say the classes, which isn does not read of such a file: by its folders the source has \
+                 {classes}"
+            )
+        })),
+    }
 }
 
 /// What a list says.
 ///
 /// # Errors
 /// What a recipe cannot say of it.
-fn listed(root: &Path, listed: Listed) -> Result<Look, String> {
+fn listed(root: &Path, tree: &Folder, listed: Listed) -> Result<Look, String> {
     if listed.is_bare {
         return Err(format!(
             "is only partly clear: {} names images by their file names alone, and they are in several folders: \
              put the folders into its paths, or move the images into one folder",
             listed.spec.file
+        ));
+    }
+    if let Some((image, split, says)) = listed.contradicts(tree) {
+        let file = &listed.spec.file;
+        return Err(format!(
+            "is only partly clear: {file} says that {image} is {says}, and its folder is {split} by its name: correct \
+             the row; or rename the folder, and the paths in {file}"
         ));
     }
     Ok(Look {
@@ -185,7 +274,7 @@ fn beside_classes(
         Ok(None) => return Ok(look),
         Err(doubt) => {
             let matters = doubt.says_splits || names::are_numbered(&look.classes);
-            if look.splits.is_empty() && matters {
+            if doubt.is_of_pairs || (!look.has_splits() && matters) {
                 return Err(format!(
                     "is only partly clear: its folders may say the classes, and {}; or, if the folders say all, \
                      move {} away",
@@ -201,19 +290,33 @@ fn beside_classes(
     if mixed.len() * 2 > *folders {
         return Err(format!(
             "is only partly clear: its folders may say the classes, but {file} gives images of {} several labels. \
-             If {file} has the classes, move all images into one folder that its rows name, or write a recipe of kind = \
-             \"list\" (docs/recipe.md); if the folders have them, move {file} away",
-            and(mixed)
+             If {file} has the classes, {}; if the folders have them, move {file} away",
+            and(mixed),
+            match found.is_bare {
+                true => "move all images into one folder, since its paths have no folders",
+                false => {
+                    "move all images into one folder that its rows name, or write a recipe of kind = \"list\" \
+                     (docs/recipe.md)"
+                }
+            }
         ));
     }
     if look.splits.is_empty() && found.says_splits() {
         if mixed.is_empty() && !found.is_bare && found.named.len() == tree.total() {
-            return listed(root, found);
+            return listed(root, tree, found);
         }
+        let why = match (found.is_bare, mixed.is_empty()) {
+            (true, _) => {
+                "whose paths have their folders: put the folders into its paths, such as cat/1.png for 1"
+                    .into()
+            }
+            (_, false) => format!("that does not give images of {} several labels", and(mixed)),
+            _ => "that has the paths and labels of all: put all into it, as path,label,split".to_owned(),
+        };
         return Err(format!(
             "is only partly clear: its folders say the classes, and {file} the splits of {} of its {}, which isn \
-             reads only of a list that has the paths and labels of all. Put all into it, as path,label,split; or \
-             sort the images into train/, val/ and test/; or, if there are no splits, move {file} away",
+             reads only of a list {why}; or sort the images into train/, val/ and test/; or, if there are no splits, \
+             move {file} away",
             found.named.len(),
             count(tree.total(), "image")
         ));
@@ -249,7 +352,7 @@ fn unnamed(tree: &Folder, found: &Listed) -> BTreeSet<String> {
 
 /// Whether a folder, or one above it, is val by its name.
 fn is_val(folder: &str) -> bool {
-    folder.split('/').any(|name| names::named(name).and_then(names::Named::whole) == Some(Split::Val))
+    folder.split('/').any(|name| split_of(name) == Some(Split::Val))
 }
 
 /// Finds the folders of splits and classes. If all images are in no folder of a class, says what else may
@@ -265,7 +368,7 @@ fn folders(root: &Path, listing: &Listing<'_>, tree: &Folder) -> Result<(Look, O
         false => splits.iter().map(|(_, folder)| *folder).collect(),
     };
     doubt::check(root, tree, &places, &mut notes)?;
-    let mut classes = BTreeSet::new();
+    let (mut classes, mut of_splits) = (BTreeSet::new(), BTreeMap::<Split, BTreeSet<String>>::new());
     let (unsorted, sorted): (Vec<&Folder>, Vec<&Folder>) =
         places.iter().partition(|place| place.is_unsorted());
     let (mut annotated, mut is_part, mut perhaps) = (Vec::new(), false, None);
@@ -278,7 +381,11 @@ fn folders(root: &Path, listing: &Listing<'_>, tree: &Folder) -> Result<(Look, O
         _ => {
             for place in &sorted {
                 doubt::strays(place).map_or(Ok(()), Err)?;
-                place.classes("", &mut classes, &mut notes);
+                let mut own = BTreeSet::new();
+                place.classes("", &mut own, &mut notes);
+                classes.extend(own.iter().cloned());
+                let split = splits.iter().find(|(_, folder)| folder.path == place.path);
+                of_splits.entry(split.map_or(Split::Train, |(split, _)| *split)).or_default().extend(own);
                 if place.images > 0 {
                     let images = count(place.images, "image");
                     let place = super::shown(&place.path);
@@ -286,6 +393,7 @@ fn folders(root: &Path, listing: &Listing<'_>, tree: &Folder) -> Result<(Look, O
                 }
                 notes.extend(place.empty());
             }
+            doubt::apart(&of_splits)?;
             let known: BTreeSet<String> = disjoint(classes.clone()).into_iter().collect();
             for place in unsorted {
                 let split =
@@ -302,7 +410,7 @@ fn folders(root: &Path, listing: &Listing<'_>, tree: &Folder) -> Result<(Look, O
                         splits.retain(|(_, folder)| folder.path != place.path);
                         is_part |= doubt::is_reserved(&place.path);
                     }
-                    _ => return Err(doubt::half(place, &sorted)),
+                    _ => return Err(doubt::half(tree, place, &sorted)),
                 }
             }
         }
@@ -331,8 +439,9 @@ fn folders(root: &Path, listing: &Listing<'_>, tree: &Folder) -> Result<(Look, O
             )
         }));
     }
-    let lists = tree.lists_of_splits();
-    if splits.is_empty() && !lists.is_empty() {
+    let mut lists = tree.lists_of_splits();
+    lists.extend(texts::unread_splits(tree));
+    if splits.iter().all(|(split, _)| *split == Split::Train) && !lists.is_empty() {
         notes.push(format!(
             "{} may say which images are val or test, which isn does not read: sort the images into a folder for \
              each split, if so",

@@ -1,6 +1,6 @@
 //! What the names of folders and files say.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use isn_format::split::Split;
 
@@ -104,6 +104,70 @@ pub(super) fn named(name: &str) -> Option<Named> {
     }
 }
 
+/// The split that a name is, if it says nothing else.
+pub(crate) fn split_of(name: &str) -> Option<Split> {
+    named(name).and_then(Named::whole)
+}
+
+/// The split that a name says, whatever else it says, as `is_test` does.
+pub(crate) fn split_in_name(name: &str) -> Option<Split> {
+    named(name).map(Named::split)
+}
+
+/// The split that a word in a column is: a name, or a short form of one.
+pub(crate) fn split_of_word(word: &str) -> Option<Split> {
+    split_of(word).or_else(|| abbreviated(word))
+}
+
+/// The split that a short form of its name means, where nothing else may be meant.
+pub(super) fn abbreviated(word: &str) -> Option<Split> {
+    match word.to_ascii_lowercase().as_str() {
+        "tr" | "trn" => Some(Split::Train),
+        "va" | "vl" | "vld" => Some(Split::Val),
+        "te" | "ts" | "tst" => Some(Split::Test),
+        _ => None,
+    }
+}
+
+/// The name of a file without its extension.
+pub(super) fn stem(file: &str) -> &str {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+}
+
+/// Whether the name of a file says that it has splits, or images of others than train.
+pub(super) fn says_splits(file: &str) -> bool {
+    const SAY: [&str; 6] = ["split", "splits", "subset", "subsets", "partition", "partitions"];
+    words(stem(file)).iter().any(|word| {
+        let short = ["list", "lists", "ids"].iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word);
+        SAY.contains(&word.as_str()) || split(short).is_some_and(|split| split != Split::Train)
+    })
+}
+
+/// Two of these names that are words of their own for one split, as `dev` and `eval` are.
+pub(super) fn rivals<'n>(names: impl IntoIterator<Item = &'n str>) -> Option<(Split, &'n str, &'n str)> {
+    let mut first: BTreeMap<Split, (&str, &str)> = BTreeMap::new();
+    for name in names {
+        let Some((known, split)) = words(name).iter().find_map(|word| known(word)) else { continue };
+        let (other, of) = *first.entry(split).or_insert((name, meaning(known)));
+        if of != meaning(known) {
+            return Some((split, other, name));
+        }
+    }
+    None
+}
+
+/// What a word for a split means, however it is spelled.
+fn meaning(known: &'static str) -> &'static str {
+    match known {
+        "training" | "训练" | "训练集" => "train",
+        "valid" | "validation" | "验证" | "验证集" => "val",
+        "evaluation" => "eval",
+        "testing" | "测试" | "测试集" => "test",
+        other => other,
+    }
+}
+
 /// What the name of a folder says beside that of a split.
 pub(super) fn rest(name: &str) -> Vec<String> {
     let mut words = words(name);
@@ -113,9 +177,14 @@ pub(super) fn rest(name: &str) -> Vec<String> {
 
 /// The split that a word names.
 fn split(word: &str) -> Option<Split> {
+    known(word).map(|(_, split)| split)
+}
+
+/// The word of [`SPLITS`] that a word is, with its split.
+fn known(word: &str) -> Option<(&'static str, Split)> {
     ["", "set", "data", "images", "split"].into_iter().find_map(|end| {
         let word = word.strip_suffix(end)?;
-        SPLITS.into_iter().find(|(known, _)| *known == word).map(|(_, split)| split)
+        SPLITS.into_iter().find(|(known, _)| *known == word)
     })
 }
 
@@ -199,6 +268,36 @@ mod tests {
         {
             assert_eq!(named(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn files_that_have_splits_say_so_in_their_names() {
+        for file in [
+            "test.txt",
+            "meta/test_ids.csv",
+            "train_test_split.txt",
+            "filelist/places365_val.txt",
+            "lists/test_list.mat",
+            "validation_list.txt",
+            "split_zhou_Caltech101.json",
+            "splits.json",
+            "testlist01.txt",
+            "Testing_01.txt",
+        ] {
+            assert!(says_splits(file), "{file}");
+        }
+        for file in ["README", "labels.csv", "train.txt", "trainlist01.txt", "test/labels.csv", "contest.txt"]
+        {
+            assert!(!says_splits(file), "{file}");
+        }
+    }
+
+    #[test]
+    fn words_of_their_own_for_one_split_are_rivals() {
+        assert_eq!(rivals(["train", "dev", "eval"]), Some((Split::Val, "dev", "eval")));
+        assert_eq!(rivals(["train", "val", "Eval_set"]), Some((Split::Val, "val", "Eval_set")));
+        assert_eq!(rivals(["train", "test", "holdout"]), Some((Split::Test, "test", "holdout")));
+        assert_eq!(rivals(["train", "training2", "val", "valid", "Validation", "test1", "test2", "x"]), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::and;
 use super::folder::Folder;
-use super::names::{Named, named, rest};
+use super::names::{abbreviated, named, rest, split_of, split_of_word};
 use crate::source::rows::{Rows, path_of, short};
 use crate::source::{Listing, below, image_stem, join};
 use isn_format::ledger;
@@ -81,6 +81,11 @@ const RIVALS: [&str; 12] = [
     "truth",
     "prediction",
 ];
+/// Why a file without the names of its columns is no list.
+const NO_HEADER: &str = "its first line is that of an image: begin the file with a line of the names of its columns, \
+                         such as path,label";
+/// In how many rows short forms of splits are looked for.
+const WORDS_OF_ROWS: usize = 10_000;
 /// How many words a column of splits may have.
 const SPLIT_WORDS: usize = 20;
 
@@ -149,6 +154,21 @@ fn plain(name: &str) -> String {
     name.chars().filter(|c| !matches!(c, ' ' | '_' | '-' | '.')).flat_map(char::to_lowercase).collect()
 }
 
+/// Whether a column is that of splits, by its name.
+pub(crate) fn is_split(name: &str) -> bool {
+    SPLITS.contains(&plain(name).as_str())
+}
+
+/// Whether a column is that of paths, by its name.
+pub(super) fn is_path(name: &str) -> bool {
+    PATHS.contains(&plain(name).as_str())
+}
+
+/// Whether a column may be that of labels, by the last word of its name.
+pub(super) fn may_be_label(name: &str) -> bool {
+    is_label(name) || rest(name).last().is_some_and(|word| RIVALS.contains(&word.as_str()))
+}
+
 /// Whether a column is that of labels, by its name.
 pub(super) fn is_label(name: &str) -> bool {
     LABELS.contains(&plain(name).as_str())
@@ -158,6 +178,8 @@ pub(super) fn is_label(name: &str) -> bool {
 pub(super) struct Table {
     pub(super) header: Vec<String>,
     pub(super) rows: Vec<Vec<String>>,
+    /// What is wrong with a row that has others in it, with its line.
+    pub(super) swallowed: Option<String>,
 }
 
 impl Table {
@@ -166,14 +188,18 @@ impl Table {
         if about.len() > MAX_GUESSED {
             return None;
         }
-        let mut rows = Vec::new();
-        Rows::read(listing, file).ok()?.each(|_, fields| {
+        let (mut rows, mut swallowed) = (Vec::new(), None);
+        let read = Rows::read(listing, file).ok()?;
+        read.each(|line, fields| {
+            if swallowed.is_none() {
+                swallowed = read.swallowed(fields).map(|why| format!("in line {line}, {why}"));
+            }
             rows.push(fields.iter().map(|field| (*field).to_owned()).collect());
             true
         });
         let header: Vec<String> = if rows.is_empty() { return None } else { rows.remove(0) };
         let is_ledger = [ledger::HEADER, ledger::OLD_HEADER].contains(&header.join(",").as_str());
-        (!is_ledger && !rows.is_empty()).then_some(Table { header, rows })
+        (!is_ledger && !rows.is_empty()).then_some(Table { header, rows, swallowed })
     }
 
     /// Whether no row has more than one field.
@@ -241,12 +267,9 @@ impl Table {
     pub(super) fn folder<'i>(&self, images: &'i Images, path: usize) -> Result<Option<&'i str>, String> {
         let folders = images.folders_of(&self.sample(path));
         let is_image = |folder| images.at(folder, &self.header[path]).is_some();
-        if is_image(None) || folders.iter().any(|folder| is_image(Some(folder))) {
-            return Err(
-                "its first line is that of an image: begin the file with a line of the names of its \
-                        columns, such as path,label"
-                    .into(),
-            );
+        let has_image = self.header.iter().any(|name| image_stem(name).is_some());
+        if has_image || is_image(None) || folders.iter().any(|folder| is_image(Some(folder))) {
+            return Err(NO_HEADER.into());
         }
         match folders[..] {
             [] => Ok(None),
@@ -280,9 +303,8 @@ impl Table {
                 return (BTreeSet::new(), None);
             }
         }
-        let split = |word: &str| named(word).and_then(Named::whole);
-        let splits = words.iter().filter_map(|word| split(word)).collect();
-        (splits, words.into_iter().find(|word| split(word).is_none()))
+        let splits = words.iter().filter_map(|word| split_of(word)).collect();
+        (splits, words.into_iter().find(|word| split_of(word).is_none()))
     }
 
     /// Whether all fields of a column are words for splits, and not of train alone.
@@ -291,17 +313,29 @@ impl Table {
         other.is_none() && splits.iter().any(|split| *split != Split::Train)
     }
 
+    /// Whether the fields of a column are words for splits, some of them short forms.
+    fn is_abbreviated(&self, at: usize) -> bool {
+        let fields = self.rows.iter().filter_map(|row| row.get(at)).filter(|field| !field.is_empty());
+        let mut words: BTreeSet<&str> = BTreeSet::new();
+        words.extend(fields.map(String::as_str).take(WORDS_OF_ROWS));
+        let splits: BTreeSet<Split> = words.iter().filter_map(|word| split_of_word(word)).collect();
+        splits.len() > 1
+            && words.iter().all(|word| split_of_word(word).is_some())
+            && words.iter().any(|word| abbreviated(word).is_some())
+    }
+
     /// A column that says splits, or may.
     pub(super) fn may_say_splits(&self, path: Option<usize>) -> bool {
-        (0..self.header.len()).filter(|at| Some(*at) != path).any(|at| {
-            let name = &self.header[at];
-            SPLITS.contains(&plain(name).as_str()) || named(name).is_some() || self.splits(at).0.len() > 1
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
+        (0..columns).filter(|at| Some(*at) != path).any(|at| {
+            let name = self.header.get(at).map_or("", String::as_str);
+            is_split(name) || named(name).is_some() || self.splits(at).0.len() > 1 || self.is_abbreviated(at)
         })
     }
 
     /// Whether another column than that of the labels may be the class, by its name.
     fn is_rival(&self, at: usize, label: usize) -> bool {
-        let is_named = rest(&self.header[at]).last().is_some_and(|word| RIVALS.contains(&word.as_str()));
+        let is_named = may_be_label(&self.header[at]);
         let distinct = self.rows.iter().filter_map(|row| row.get(at)).collect::<HashSet<_>>().len();
         is_named && distinct > 1 && distinct * 2 <= self.rows.len() && !self.say_one_thing(&[label, at])
     }
@@ -312,7 +346,7 @@ impl Table {
         let is_other = |at: &usize| *at != path && !self.header[*at].is_empty();
         let (splits, others): (Vec<usize>, Vec<usize>) = (0..self.header.len())
             .filter(is_other)
-            .partition(|at| is_one_of(&SPLITS, *at) || (!is_one_of(&LABELS, *at) && self.is_split(*at)));
+            .partition(|at| is_split(&self.header[*at]) || (!is_one_of(&LABELS, *at) && self.is_split(*at)));
         if splits.len() > 1 {
             return Err(format!("its columns {} may each be the split: keep one", self.named(&splits)));
         }
@@ -335,6 +369,11 @@ impl Table {
                 return Err(format!("its columns {several} may each be the class: keep one of them"));
             }
         };
+        // A word that is in its own column names no column.
+        let is_word = |at: &usize| self.rows.iter().any(|row| row.get(*at) == Some(&self.header[*at]));
+        if is_word(&label) || splits.first().is_some_and(is_word) {
+            return Err(NO_HEADER.into());
+        }
         if self.is_split(label) {
             return Err(format!(
                 "its column {} has no labels but words for splits: if it says the splits, call it split",
@@ -352,8 +391,10 @@ impl Table {
         }
         // `is_test`: what isn does not read must not make test images train images.
         let is_partly = |at: usize| matches!(self.splits(at), (splits, Some(_)) if splits.len() > 1);
-        let says_split =
-            |at: &&usize| **at != label && (named(&self.header[**at]).is_some() || is_partly(**at));
+        let says_split = |at: &&usize| {
+            let is_named = named(&self.header[**at]).is_some();
+            **at != label && (is_named || is_partly(**at) || self.is_abbreviated(**at))
+        };
         match others.iter().find(says_split) {
             Some(at) => Err(format!(
                 "its column {} may say the splits, which isn does not read: add a column split that says train, \

@@ -12,9 +12,9 @@ fn refused(paths: &[&str]) -> String {
 #[test]
 fn splits_are_found_by_their_names() {
     let found =
-        looked(&["Train/a/1.jpg", "valid/a/1.jpg", "dev/b/1.jpg", "TESTING/a/1.jpg", "__MACOSX/a/1.jpg"]);
+        looked(&["Train/a/1.jpg", "valid/a/1.jpg", "val_2/b/1.jpg", "TESTING/a/1.jpg", "__MACOSX/a/1.jpg"]);
     let splits =
-        [(Split::Train, "Train"), (Split::Val, "dev"), (Split::Val, "valid"), (Split::Test, "TESTING")];
+        [(Split::Train, "Train"), (Split::Val, "val_2"), (Split::Val, "valid"), (Split::Test, "TESTING")];
     assert_eq!(found.splits, splits.map(|(split, name)| (split, name.to_owned())));
     assert_eq!(found.classes, ["a", "b"]);
     // What may be either is for a person to say; some names are those of classes, too.

@@ -1,82 +1,320 @@
 //! Files that are no lists, and may say the classes of images.
 
-use std::collections::{BTreeSet, HashSet};
-use std::fs::File;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 
 use super::folder::Folder;
-use super::lists::{is_table, read};
-use super::table::Images;
+use super::lists::{self, is_table};
+use super::names::{Named, named, says_splits, split_of_word};
+use super::table::{Images, is_label, is_path};
+use crate::files;
 use crate::source::rows::{Rows, short};
 use crate::source::{Listing, image_stem, join};
 use isn_format::error::count;
+use isn_format::source_spec::nfc;
+use isn_format::split::Split;
 
-/// Says why a file is no list: what its second row is.
+/// Says why a file is no list: what its second row is, or which rows have no image.
 pub(super) fn why_not(listing: &Listing<'_>, tree: &Folder, file: &str) -> String {
     let rows = match Rows::read(listing, file) {
         Ok(rows) => rows,
         Err(error) => return error.to_string(),
     };
-    let mut second = None;
+    let images = Images::of(tree);
+    let (mut second, mut swallowed, mut all, mut found, mut lost) = (None, None, 0, 0, None);
     rows.each(|line, fields| {
-        second = (line > 1).then(|| (line, fields.iter().map(|field| short(field)).collect::<Vec<_>>()));
-        second.is_none()
+        if swallowed.is_none() {
+            swallowed = rows.swallowed(fields).map(|why| format!("in line {line}, {why}"));
+        }
+        if line > 1 {
+            all += 1;
+            let is_image =
+                |field: &&str| images.at(Some(""), field).or_else(|| images.at(None, field)).is_some();
+            match fields.iter().any(is_image) {
+                true => found += 1,
+                false => drop(lost.get_or_insert(line)),
+            }
+            second.get_or_insert_with(|| (line, fields.iter().map(|field| short(field)).collect::<Vec<_>>()));
+        }
+        true
     });
     let image = tree.paths().into_iter().next().unwrap_or_default();
-    match second {
-        Some((line, fields)) => {
+    match (swallowed, lost, second) {
+        (Some(why), ..) => why,
+        (None, Some(line), _) if found > 0 => {
+            format!("{found} of its {} name an image, but not line {line} or others", count(all, "row"))
+        }
+        (None, _, Some((line, fields))) => {
             let n = count(fields.len(), "field");
+            let hint = match &fields[..] {
+                [one] if one.contains([';', '|']) => "; separate its fields by commas or tabs",
+                _ => "",
+            };
             let fields: Vec<String> = fields.into_iter().map(|field| format!("'{field}'")).collect();
             format!(
-                "the {n} of line {line}: {}; none is the path of an image, such as {image}, or most rows have none",
+                "the {n} of line {line}: {}; none is the path of an image, such as {image}, or most rows have none{hint}",
                 fields.join(", ")
             )
         }
-        None => "it has one row".into(),
+        (None, _, None) => "it has one row".into(),
     }
 }
 
-/// How many images are looked for in other files, and in how much of one, in bytes.
-const IMAGES: usize = 50;
+/// Files whose text may name images.
+const TEXTS: [&str; 14] =
+    ["", "csv", "tsv", "txt", "lst", "list", "dat", "data", "json", "jsonl", "ndjson", "xml", "yaml", "yml"];
+/// How many of them are looked at, and how much of one, in bytes.
+const FILES: usize = 1000;
 const HEAD: u64 = 1 << 20;
 
-/// A file that is no list, and names several of the images.
-pub(super) fn names_images(listing: &Listing<'_>, tree: &Folder) -> Option<String> {
-    let images: Vec<String> = tree.paths().into_iter().take(IMAGES).collect();
-    let names: Vec<&str> =
-        images.iter().map(|path| path.rsplit('/').next().unwrap_or(path)).map(long_stem).collect();
-    let names: Vec<String> = names.into_iter().map(str::to_lowercase).collect();
-    let mut named: BTreeSet<&str> = BTreeSet::new();
-    let all = Images::of(tree);
-    // What is understood of a list has been said.
-    let is_no_list = |path: &&str| !is_table(path) || matches!(read(listing, &all, path), Ok(None));
-    let kinds = ["csv", "tsv", "txt", "lst", "json", "jsonl", "ndjson", "xml", "yaml", "yml"];
-    for path in tree.texts(&kinds).into_iter().filter(is_no_list) {
-        let mut head = Vec::new();
-        let read =
-            File::open(join(listing.root, path)).and_then(|file| file.take(HEAD).read_to_end(&mut head));
-        // UTF-16 has zeros.
-        head.retain(|byte| *byte != 0);
-        let text = String::from_utf8_lossy(&head).to_lowercase();
-        let found = names.iter().map(String::as_str).filter(|name| read.is_ok() && text.contains(name));
-        named.extend(found);
-        if named.len() > 1 {
-            return Some(path.to_owned());
-        }
-    }
-    None
+/// A text that is not read, and names images.
+pub(super) struct Text {
+    pub(super) file: String,
+    /// Whether it names many of the images.
+    pub(super) names_many: bool,
+    /// Whether these are in several folders.
+    pub(super) is_mixed: bool,
+    /// Whether it says splits of the images.
+    pub(super) says_splits: bool,
 }
 
-/// The name of an image without its extension, if that is long enough to be found in a text.
-fn long_stem(name: &str) -> &str {
-    image_stem(name).filter(|stem| stem.len() > 5).unwrap_or(name)
+/// Finds texts that name images, other than those that are read, and than lists, of which all has been said.
+pub(super) fn find(listing: &Listing<'_>, tree: &Folder, read: &[&str]) -> Vec<Text> {
+    let mut files = tree.texts(&TEXTS);
+    files.retain(|file| !read.contains(file));
+    if files.is_empty() {
+        return Vec::new();
+    }
+    files.sort_by_key(|file| !says_splits(file));
+    let (names, images) = (Names::of(tree), Images::of(tree));
+    let is_no_list = |file: &&str| !is_table(file) || matches!(lists::read(listing, &images, file), Ok(None));
+    let files = files.into_iter().take(FILES).filter(is_no_list);
+    files.filter_map(|file| names.text(listing, file)).collect()
+}
+
+/// The names of the images of a source, as texts may write them.
+struct Names {
+    /// The folder of the images of each name, in lower case and without the extension and leading zeros; none
+    /// if they are in several.
+    images: HashMap<String, Option<String>>,
+    /// The names of folders, in lower case.
+    folders: HashSet<String>,
+}
+
+/// How a word names an image.
+struct Naming<'n> {
+    name: &'n str,
+    folder: Option<&'n str>,
+    /// Whether it does so by more than a short name without an extension, such as a number.
+    is_sure: bool,
+}
+
+impl Names {
+    fn of(tree: &Folder) -> Names {
+        let mut names = Names { images: HashMap::new(), folders: HashSet::new() };
+        for path in tree.paths() {
+            let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
+            if !folder.is_empty() && names.folders.insert(folder.to_lowercase()) {
+                names.folders.extend(folder.to_lowercase().split('/').map(Into::into));
+            }
+            let known = names.images.entry(plain(name)).or_insert_with(|| Some(folder.to_owned()));
+            if known.as_deref() != Some(folder) {
+                *known = None;
+            }
+        }
+        names
+    }
+
+    /// Finds the image that a word means.
+    fn find(&self, word: &str) -> Option<Naming<'_>> {
+        let path = word.replace('\\', "/");
+        let (above, name) = path.rsplit_once('/').map_or((None, path.as_str()), |(a, name)| (Some(a), name));
+        let plain = plain(name);
+        let (name_of, folder) = self.images.get_key_value(&plain)?;
+        let above = above.and_then(|above| above.rsplit('/').next()).map(str::to_lowercase);
+        let is_sure = image_stem(name).is_some()
+            || plain.chars().count() > LONG
+            || above.is_some_and(|above| self.folders.contains(&above));
+        Some(Naming { name: name_of, folder: folder.as_deref(), is_sure })
+    }
+
+    /// Looks at the beginning of a text. Returns nothing if it names no images.
+    fn text(&self, listing: &Listing<'_>, file: &str) -> Option<Text> {
+        let mut head = Vec::new();
+        files::open(&join(listing.root, file)).ok()?.take(HEAD).read_to_end(&mut head).ok()?;
+        // UTF-16 has zeros.
+        head.retain(|byte| *byte != 0);
+        let mut counts = Counts::default();
+        for line in String::from_utf8_lossy(&head).lines() {
+            counts.line(self, line);
+        }
+        let says_splits = counts.say_splits(self.images.len(), says_splits(file));
+        let names_many = counts.are_many(self.images.len());
+        (says_splits || names_many).then(|| Text {
+            file: file.to_owned(),
+            names_many,
+            is_mixed: counts.is_mixed || counts.folders.len() > 1,
+            says_splits,
+        })
+    }
+}
+
+/// Of how many characters a name is long enough to be that of an image alone.
+const LONG: usize = 5;
+
+/// The name of an image as it is compared.
+fn plain(name: &str) -> String {
+    let stem = nfc(image_stem(name).unwrap_or(name)).to_lowercase();
+    match stem.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => stem.trim_start_matches('0').to_owned(),
+        false => stem,
+    }
+}
+
+/// The images that are named, and in how many words and lines.
+#[derive(Default)]
+struct Count<'n> {
+    names: HashSet<&'n str>,
+    words: usize,
+    lines: usize,
+}
+
+/// What is counted in a text.
+#[derive(Default)]
+struct Counts<'n> {
+    /// The images that are named surely, and those that are perhaps, whose lines begin with the name.
+    sure: Count<'n>,
+    perhaps: Count<'n>,
+    lines: usize,
+    words: usize,
+    has_others_than_numbers: bool,
+    folders: HashSet<&'n str>,
+    is_mixed: bool,
+    /// Whether there are words for train, for another split, and for one that is nothing else.
+    splits: (bool, bool, bool),
+}
+
+impl<'n> Counts<'n> {
+    fn line(&mut self, names: &'n Names, line: &str) {
+        let line = line.trim_matches(['\u{feff}', '\u{fffd}']).trim();
+        if line.is_empty() {
+            return;
+        }
+        let (mut is_sure, mut is_first) = (false, None);
+        for field in line.split([',', ';', '\t', '|', '"', '\'', '<', '>', '=', ':', '{', '}', '[', ']']) {
+            let field = field.trim();
+            if field.is_empty() {
+                continue;
+            }
+            self.split(names, field);
+            // A name may have blanks.
+            let words: Vec<&str> = match names.find(field) {
+                Some(_) => vec![field],
+                None => {
+                    field.split_whitespace().filter(|word| word.contains(char::is_alphanumeric)).collect()
+                }
+            };
+            for word in words {
+                self.has_others_than_numbers |= !word.bytes().all(|byte| byte.is_ascii_digit());
+                self.words += 1;
+                let naming = names.find(word);
+                is_first.get_or_insert(naming.is_some());
+                let Some(Naming { name, folder, is_sure: is }) = naming else { continue };
+                let kind = if is { &mut self.sure } else { &mut self.perhaps };
+                kind.names.insert(name);
+                kind.words += 1;
+                if is {
+                    is_sure = true;
+                    word.split(['/', '\\']).for_each(|part| self.split(names, part));
+                }
+                match folder {
+                    Some(folder) => drop(self.folders.insert(folder)),
+                    None => self.is_mixed = true,
+                }
+            }
+        }
+        if is_sure {
+            line.split_whitespace().for_each(|word| self.split(names, word));
+        }
+        self.lines += 1;
+        self.sure.lines += usize::from(is_sure);
+        self.perhaps.lines += usize::from(is_first == Some(true));
+    }
+
+    /// Looks whether a word is that of a split, and of no folder.
+    fn split(&mut self, names: &Names, word: &str) {
+        if word.len() > WORD || names.folders.contains(&word.to_lowercase()) {
+            return;
+        }
+        match split_of_word(word) {
+            None => {}
+            Some(Split::Train) => self.splits.0 = true,
+            Some(_) => {
+                self.splits.1 = true;
+                self.splits.2 |= matches!(named(word), Some(Named::Split(_)));
+            }
+        }
+    }
+
+    /// Whether it names a good part of `all` images, or most of its lines name one.
+    fn are_many(&self, all: usize) -> bool {
+        let (sure, perhaps) = (&self.sure, self.perhaps.names.len());
+        let part = sure.names.len() * if sure.words * 10 >= self.words { 4 } else { 2 };
+        (sure.names.len() > 1 && (part >= all || sure.lines * 2 >= self.lines))
+            || (perhaps > 1 && perhaps * 2 >= all && self.are_ids())
+    }
+
+    /// Whether nearly all lines begin with the name of an image.
+    fn are_ids(&self) -> bool {
+        self.perhaps.lines * 10 >= self.lines * 9
+    }
+
+    /// Whether a text says splits of images, of which there are `all`; perhaps by its name.
+    fn say_splits(&self, all: usize, is_named: bool) -> bool {
+        let (has_train, has_other, has_sure) = self.splits;
+        let (sure, perhaps) = (&self.sure, &self.perhaps);
+        match is_named {
+            true => {
+                let has_names = sure.names.len() > 1 && sure.words * 10 >= self.words;
+                let is_most = self.are_ids() || perhaps.words * 2 >= self.words;
+                let has_numbers = !self.has_others_than_numbers && self.lines > 1;
+                self.are_many(all) || has_names || (perhaps.names.len() > 1 && is_most) || has_numbers
+            }
+            false => (has_sure || (has_train && has_other)) && self.are_many(all),
+        }
+    }
+}
+
+/// The longest word that is looked up, in bytes.
+const WORD: usize = 32;
+
+/// A list of nothing: its line of columns, if it has one.
+pub(super) fn empty_list<'t>(listing: &Listing<'_>, tree: &'t Folder) -> Option<(&'t str, Option<String>)> {
+    tree.texts(&lists::TABLES).into_iter().take(FILES).find_map(|file| {
+        let (mut header, mut rows) = (None, 0);
+        Rows::read(listing, file).ok()?.each(|_, fields| {
+            let is_list = fields.iter().any(|name| is_label(name)) && fields.iter().any(|name| is_path(name));
+            header.get_or_insert_with(|| is_list.then(|| short(&fields.join(","))));
+            rows += 1;
+            rows < 2
+        });
+        let header = header.flatten();
+        (rows == 0 || (rows == 1 && header.is_some())).then_some((file, header))
+    })
+}
+
+/// Files whose format isn does not read.
+const UNREAD: [&str; 11] = ["xlsx", "xls", "ods", "npy", "npz", "mat", "parquet", "pkl", "h5", "gz", "zip"];
+
+/// Such files that may say the splits, by their names.
+pub(super) fn unread_splits(tree: &Folder) -> Vec<&str> {
+    tree.texts(&UNREAD).into_iter().filter(|file| says_splits(file)).collect()
 }
 
 /// A file that may say the classes of images, whose format isn does not read; or one beside an image that has
 /// its name.
 pub(super) fn unread(tree: &Folder) -> Option<String> {
-    let tables = ["xlsx", "xls", "ods", "npy", "npz", "mat", "parquet", "pkl", "h5", "gz", "zip"];
-    if let Some(file) = tree.texts(&tables).first() {
+    if let Some(file) = tree.texts(&UNREAD).first() {
         return Some((*file).to_owned());
     }
     let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
