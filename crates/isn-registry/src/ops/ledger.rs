@@ -8,15 +8,17 @@ use std::path::Path;
 use crate::files;
 use crate::ledger_file;
 use crate::recipe_file::RecipeFile;
+use crate::source::ids::{Ids, Said};
 use crate::source::{Source, image_stem};
 use isn_format::class::ClassId;
 use isn_format::corrections::Corrections;
 use isn_format::error::{Error, Result};
+use isn_format::groups::{self, Groups};
 use isn_format::ilsvrc2012;
 use isn_format::ledger::import::{Format, Unsaid};
-use isn_format::ledger::policy::{Open, Settled};
+use isn_format::ledger::policy::{ClaimCount, Open, Settled};
 use isn_format::ledger::{Ledger, MAX_LEN, Row};
-use isn_format::recipe::Recipe;
+use isn_format::recipe::{CorrectionsSpec, Edition, Recipe};
 use isn_format::source_kind::SourceKind;
 
 /// Reads a ledger's file.
@@ -106,14 +108,18 @@ pub struct CheckReport {
     pub corrections: Corrections,
     /// The images that still need a person's decision.
     pub open: Vec<Open>,
-    /// The problems that would stop a build.
+    /// How many claims are about images of the source or, without it, of the recipe's classes.
+    pub claims: ClaimCount,
+    /// Whether there was a source.
+    pub by_source: bool,
+    /// The problems that would stop a build, and that no claim is about an image of the source.
     pub problems: Vec<String>,
-    /// Warnings for the user about fields that a spreadsheet would run as formulas.
+    /// Warnings for the user: fields that a spreadsheet would run as formulas, and rows without effect.
     pub warnings: Vec<String>,
 }
 
-/// Settles a recipe's ledger as a build does. The classes of images come from `source`, or without one from
-/// the image names of ILSVRC2012.
+/// Settles a recipe's ledger as a build does, and checks its groups. The classes of images come from
+/// `source`, or without one from the image names of ILSVRC2012.
 ///
 /// # Errors
 /// [`Error::Invalid`] if the recipe names no ledger, or needs a source to tell the classes;
@@ -125,40 +131,80 @@ pub fn check(file: &RecipeFile, source: Option<&Path>) -> Result<CheckReport> {
     };
     let (what, bytes) = file.beside(&spec.file, MAX_LEN)?;
     let ledger = Ledger::parse(&what, &bytes)?;
-    let mut images: Vec<(String, ClassId)> = Vec::new();
-    match source {
+    let groups = match recipe.split.groups.as_deref() {
+        Some(name) => {
+            let (what, bytes) = file.beside(name, groups::MAX_LEN)?;
+            Groups::parse(&what, &bytes)?
+        }
+        None => Groups::default(),
+    };
+    let warnings = ledger.rows().iter().flat_map(Row::formulas).collect();
+    let (settled, mut said) = match source {
         Some(source) => {
             let source = Source::open(&recipe.source, source, &recipe.classes)?;
-            images.extend(source.images.into_iter().map(|image| (image.id, image.class)));
+            let images = source.images.iter().map(|image| (image.id.as_str(), &image.class));
+            let settled = spec.policy.settle(&ledger, &recipe.classes, images);
+            let said = Ids::new(&source).check(recipe, &settled, &groups);
+            (settled, said)
         }
-        None if recipe.source.kind == SourceKind::Ilsvrc2012 => {
-            let ids = ledger.source_ids().into_iter();
-            images.extend(ids.filter_map(|id| Some((id.to_owned(), given(id)?))));
-        }
+        None if recipe.source.kind == SourceKind::Ilsvrc2012 => by_names(recipe, spec, &ledger, &groups),
         None => {
             let why = "does not tell the classes of images: give --source DIR";
             return Err(Error::invalid(file.what(), why));
         }
-    }
-    let of = images.iter().map(|(id, class)| (id.as_str(), class));
-    let Settled { corrections, open, mut problems } = spec.policy.settle(&ledger, &recipe.classes, of);
-    let here: BTreeSet<&str> = images.iter().map(|(id, _)| id.as_str()).collect();
-    let absent = |id: &str| match source {
-        Some(_) => !here.contains(id),
-        // Names do not tell whether a file exists, but a path is the id of no image of ILSVRC2012.
-        None => id.contains('/') || looks_like_a_file(id),
     };
-    let absent = corrections.iter().map(|one| one.source_id.as_str()).filter(|id| absent(id));
-    let id_is = recipe.source.kind.id_is();
-    problems.extend(absent.map(|id| format!("{id}: no such image in the source: an id is {id_is}")));
+    // Claims may be about other images, but a ledger of which all are is that of another source.
+    if settled.claims.here == 0 && recipe.edition >= Edition::Two {
+        said.problems.append(&mut said.claims);
+    }
     Ok(CheckReport {
         ledger: what,
         rows: ledger.rows().len(),
-        corrections,
-        open,
-        problems,
-        warnings: ledger.rows().iter().flat_map(Row::formulas).collect(),
+        corrections: settled.corrections,
+        open: settled.open,
+        claims: settled.claims,
+        by_source: source.is_some(),
+        problems: [settled.problems, said.problems].concat(),
+        warnings: [warnings, said.warnings, said.claims].concat(),
     })
+}
+
+/// Settles a ledger by the names of ILSVRC2012's images alone. They tell the class, and not whether a file
+/// exists, but a path is the id of none.
+fn by_names(recipe: &Recipe, spec: &CorrectionsSpec, ledger: &Ledger, groups: &Groups) -> (Settled, Said) {
+    let has = |class: &ClassId| recipe.classes.iter().any(|one| one.id == *class);
+    let ids = ledger.source_ids().into_iter();
+    let images: Vec<(&str, ClassId)> = ids.filter_map(|id| Some((id, given(id).filter(has)?))).collect();
+    let settled = spec.policy.settle(ledger, &recipe.classes, images.iter().map(|(id, class)| (*id, class)));
+    let is = recipe.source.kind.id_is();
+    let why = |id: &str| match given(id) {
+        Some(class) if !has(&class) => Some(format!(
+            "{id}: its class {class} is none of the recipe's, so that it is no image of a build"
+        )),
+        None if id.contains('/') || looks_like_a_file(id) => {
+            Some(format!("{id}: no such image in the source: an id is {is}"))
+        }
+        _ => None,
+    };
+    let mut said = Said::default();
+    let counts = |id: &&String| recipe.edition >= Edition::Two || settled.corrections.get(id).is_some();
+    let decided = settled.absent.iter().filter(counts);
+    said.problems.extend(decided.filter_map(|id| why(id)));
+    let grouped = groups.iter().flatten().filter_map(|id| Some(format!("groups: {}", why(id)?)));
+    match recipe.edition {
+        Edition::One => said.warnings.extend(grouped),
+        Edition::Two => said.problems.extend(grouped),
+    }
+    if settled.claims.here == 0 {
+        said.claims.extend(settled.elsewhere.first().map(|first| {
+            format!(
+                "claims: none of the {} in the ledger is about an image of the recipe's classes; the first is about \
+                 {first}, and an id is {is}",
+                settled.claims.all
+            )
+        }));
+    }
+    (settled, said)
 }
 
 /// Returns the class that an image name of ILSVRC2012 tells.

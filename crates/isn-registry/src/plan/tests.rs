@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 
 mod division;
@@ -26,13 +28,13 @@ fn inheriting(val: &str, assignments: &Assignments) -> String {
     format!("{}\nprevious = \"b3:{}\"", pool(val), isn_format::digest::Digest::of(&assignments.to_csv()))
 }
 
-fn ledger(recipe: &Recipe, rows: &[&str], source: &Source) -> Corrections {
+fn ledger(recipe: &Recipe, rows: &[&str], source: &Source) -> Settled {
     let rows: String = rows.iter().map(|row| format!("{row},r,s,,2024-01-01\n")).collect();
     let ledger = Ledger::parse("corrections.csv", format!("{OLD_HEADER}\n{rows}").as_bytes()).unwrap();
     let given = source.images.iter().map(|image| (image.id.as_str(), &image.class));
     let settled = Policy::default().settle(&ledger, &recipe.classes, given);
     assert_eq!(settled.problems, [""; 0]);
-    settled.corrections
+    settled
 }
 
 /// Makes images of `(id, class, split)`; the path is the id with an extension.
@@ -217,7 +219,7 @@ fn small_images_count_like_removed_ones() {
     let recipe = recipe(&["n01614925", "n01616318"], "1.0", &pool("0.25"));
     let source = golden_source();
     let dropped = HashSet::from(["n01616318_2".to_owned(), "unknown".to_owned()]);
-    let (none, alone) = (Corrections::default(), Groups::default());
+    let (none, alone) = (Settled::default(), Groups::default());
     let by_size = Plan::new(&recipe, &none, &source, &alone, None, &dropped).unwrap();
     let by_ledger = plan(&recipe, &["n01616318_2,remove,"], &source).unwrap();
     assert_eq!(by_size.images, by_ledger.images);
