@@ -53,7 +53,7 @@ impl LimitArgs {
 impl Verb for ImagesArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         check_outputs([(&self.html, Replaced::Page)])?;
-        let subject = self.target.open(run)?;
+        let subject = self.target.open(run, None)?;
         let report = images(&subject, &self.limits.limits(), run.jobs, &run.progress)?;
         write_sheet(self.html.as_deref(), &subject, None, Some(&report))?;
         target::print(&run.output, &subject, &text(&subject, &report), json(&subject, &report));
