@@ -106,13 +106,17 @@ impl Run {
         if let Some(recipe) = &given.recipe {
             return Ok(Some(FolderRecipe { recipe: self.recipe(recipe)?.recipe, found: None }));
         }
-        let beside = written.map(|file| files::parent(file).join(RECIPE_TOML)).filter(|file| file.is_file());
-        let Some(file) = beside else { return Ok(None) };
+        Ok(written.and_then(|file| self.recipe_beside(file)))
+    }
+
+    /// Reads the recipe beside a file, if there is one.
+    pub(super) fn recipe_beside(&self, file: &Path) -> Option<FolderRecipe> {
+        let file = Some(files::parent(file).join(RECIPE_TOML)).filter(|file| file.is_file())?;
         match RecipeFile::open(&file) {
-            Ok(RecipeFile { recipe, .. }) => Ok(Some(FolderRecipe { recipe, found: Some(file) })),
+            Ok(RecipeFile { recipe, .. }) => Some(FolderRecipe { recipe, found: Some(file) }),
             Err(why) => {
                 self.output.warn([format!("{} is not used: {}", file.display(), chain(&why))]);
-                Ok(None)
+                None
             }
         }
     }

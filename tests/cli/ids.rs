@@ -409,3 +409,66 @@ fn guessed_ids_are_told_to_whoever_writes_them() {
     audit(&["raw", "--recipe", "grocerystore"])
         .fails(1, "raw has no image of the classes of the recipe of grocerystore@1.0");
 }
+
+#[test]
+fn ids_that_no_image_of_the_recipe_can_have_are_told_when_they_are_added() {
+    let sandbox = ledgered(2, "", "");
+    let add = |id: &str, claim: bool| {
+        let kind: &[&str] = match claim {
+            true => &["label", "ant", "--claim", "--source", "study"],
+            false => &["remove", "--reason", "broken", "--reviewer", "me"],
+        };
+        sandbox.isn(&[&["ledger", "add", "ledger.csv", id][..], kind, &["--json"]].concat()).ok()
+    };
+    let none = |id: &str| {
+        format!("{id} is of no image of grads@1.0: an id is the path in the source without the extension")
+    };
+    for (id, is_told) in [("owl_90", true), ("train/fox/fox_1", true), ("val/owl/x", false), ("owl/x", false)]
+    {
+        for claim in [true, false] {
+            let ran = add(id, claim);
+            assert_eq!(ran.stderr.contains(&none(id)), is_told, "{id}: {}", ran.stderr);
+            assert_eq!(ran.json()["warnings"].as_array().unwrap().len(), usize::from(is_told));
+        }
+    }
+    // A claim may be about an image of another class of ImageNet, and a decision may not.
+    std::fs::remove_file(sandbox.path("recipe.toml")).unwrap();
+    assert_eq!(add("owl_90", false).stderr, "");
+    sandbox.write("recipe.toml", sandbox.isn(&["recipe", "show", "demobirds"]).ok().stdout.as_bytes());
+    assert_eq!(add("ILSVRC2012_val_00000001", true).stderr, "");
+    let told = "ILSVRC2012_val_00000001 is of no image of demobirds@1.0: an id is the file name without its extension";
+    assert!(add("ILSVRC2012_val_00000001", false).stderr.contains(told));
+
+    let sandbox = ledgered(2, "", "");
+    sandbox.write("study.csv", b"source_id,labels\nowl_90,ant\ntrain/ant/ant_90,ant\n");
+    let told =
+        "1 of 2 source ids are of no image of grads@1.0; the first is owl_90, and an id is the path in";
+    for more in [&[][..], &["--recipe", "recipe.toml"]] {
+        let import = ["ledger", "import", "ledger.csv", "study.csv", "--source", "study", "--json"];
+        let ran = sandbox.isn(&[&import[..], more].concat()).fails(0, told);
+        assert!(ran.json()["warnings"].to_string().contains(told), "{}", ran.stdout);
+    }
+}
+
+#[cfg(feature = "serve")]
+#[test]
+fn a_review_says_which_suspects_are_not_there() {
+    let sandbox = ledgered(2, "", "");
+    sandbox.write("suspects.csv", b"source_id\nowl_90\n");
+    let review =
+        ["review", "raw", "--ledger", "ledger.csv", "--suspects", "suspects.csv", "--reviewer", "me"];
+    let why = "suspects.csv has claims about no image of raw: the first is about owl_90, and an image there is called \
+               train/ant/ant_90";
+    sandbox.isn(&review).fails(1, why);
+    sandbox.write("suspects.csv", b"source_id\nowl_90\nval/owl/owl_70\n");
+    let mut child = sandbox.command(&review);
+    let mut child =
+        child.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line)
+        .unwrap();
+    let _ = child.kill();
+    let said = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+    let told = "warning: 1 of 2 images with claims in suspects.csv is not in raw: the first is owl_90, and an image there";
+    assert!(said.contains(told) && line.starts_with("1 suspects"), "{line}{said}");
+}

@@ -64,6 +64,7 @@ impl Verb for ReviewArgs {
             reviewer: self.reviewer.clone(),
             listen: self.listen,
         })?;
+        run.output.warn(&review.elsewhere);
         print_begun(&run.output, &review);
         // The address has the key of the page: without it nobody can open the page.
         if run.output.is_broken() {

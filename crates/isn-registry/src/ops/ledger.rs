@@ -20,6 +20,8 @@ use isn_format::ledger::policy::{ClaimCount, Open, Settled};
 use isn_format::ledger::{Ledger, MAX_LEN, Row};
 use isn_format::recipe::{CorrectionsSpec, Edition, Recipe};
 use isn_format::source_kind::SourceKind;
+use isn_format::source_spec::HERE;
+use isn_format::split::Split;
 
 /// Reads a ledger's file.
 ///
@@ -58,15 +60,72 @@ pub struct ImportReport {
     pub added: usize,
     /// The images on which reviewers now disagree, one line each.
     pub conflicts: Vec<String>,
+    /// That rows are about no image of the recipe's source.
+    pub warnings: Vec<String>,
+}
+
+/// Says which of the source ids in a ledger no image of the recipe's source can have, as far as the ids alone
+/// tell; `None` if each may be one's. A decision must be about an image of the recipe's classes.
+pub fn of_no_image<'i>(
+    recipe: &Recipe,
+    is_decision: bool,
+    ids: impl Iterator<Item = &'i str>,
+) -> Option<String> {
+    let (mut all, mut first, mut strange) = (0, None, 0);
+    for id in ids {
+        all += 1;
+        if !may_be(recipe, is_decision, id) {
+            first = first.or(Some(id));
+            strange += 1;
+        }
+    }
+    let is = recipe.source.kind.id_is();
+    let (who, id) = (recipe.id(), first?);
+    Some(match all {
+        1 => format!("{id} is of no image of {who}: an id is {is}"),
+        _ => format!(
+            "{strange} of {all} source ids are of no image of {who}; the first is {id}, and an id is {is}"
+        ),
+    })
+}
+
+/// Whether an image of the recipe's classes may have this id.
+fn may_be(recipe: &Recipe, is_decision: bool, id: &str) -> bool {
+    let spec = &recipe.source;
+    match spec.kind {
+        SourceKind::List => true,
+        SourceKind::Ilsvrc2012 => match given(id) {
+            Some(class) => !is_decision || recipe.classes.iter().any(|one| one.id == class),
+            None => !id.contains('/') && !looks_like_a_file(id),
+        },
+        SourceKind::ImageFolder => {
+            let in_split = id.split_once('/').filter(|(first, _)| first.parse::<Split>().is_ok());
+            let (split, path) = in_split.map_or((Split::Train, id), |(_, path)| (spec.kind.origin(id), path));
+            let is_in = |folder: &str| {
+                let below = path.strip_prefix(folder);
+                folder == HERE || below.is_some_and(|rest| rest.starts_with('/'))
+            };
+            let is_of_class =
+                || recipe.classes.iter().any(|one| spec.folders_of(&one.id).into_iter().any(is_in));
+            spec.annotated.iter().any(|(annotated, _)| *annotated == split) || is_of_class()
+        }
+    }
 }
 
 /// Imports the rows of another ledger, or of published corrections, into a ledger. With `recipe`, imports
-/// only images of the recipe's classes, as far as image names tell the class (those of ILSVRC2012 do).
+/// only images of the recipe's classes, as far as image names tell the class (those of ILSVRC2012 do). What
+/// no image of its source can be is told, or of that of the recipe `beside` the ledger.
 ///
 /// # Errors
 /// [`Error::Invalid`] or [`Error::Mistakes`] if a file is not what it should be; [`Error::Io`] if one cannot
 /// be read or written.
-pub fn import(path: &Path, file: &Path, recipe: Option<&Recipe>, unsaid: Unsaid<'_>) -> Result<ImportReport> {
+pub fn import(
+    path: &Path,
+    file: &Path,
+    recipe: Option<&Recipe>,
+    beside: Option<&Recipe>,
+    unsaid: Unsaid<'_>,
+) -> Result<ImportReport> {
     let (format, mut rows) = published::read(file, unsaid)?;
     let all = rows.len();
     if let Some(recipe) = recipe {
@@ -76,13 +135,23 @@ pub fn import(path: &Path, file: &Path, recipe: Option<&Recipe>, unsaid: Unsaid<
     }
     let (found, taken) = (rows.len(), Ledger::new(rows));
     let (images, skipped) = (taken.source_ids().len(), all - found);
+    let warnings =
+        recipe.or(beside).and_then(|recipe| of_no_image(recipe, false, taken.source_ids().into_iter()));
     let mut before = 0;
     let merged = ledger_file::extend(path, |ledger| {
         before = ledger.rows().len();
         ledger.merge(&taken).rows()[before..].to_vec()
     })?;
     let added = merged.rows().len() - before;
-    Ok(ImportReport { format, found, images, skipped, added, conflicts: conflicts(&merged) })
+    Ok(ImportReport {
+        format,
+        found,
+        images,
+        skipped,
+        added,
+        conflicts: conflicts(&merged),
+        warnings: warnings.into_iter().collect(),
+    })
 }
 
 /// Returns a line for each image on which reviewers disagree.
