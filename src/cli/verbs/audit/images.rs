@@ -77,6 +77,22 @@ pub(super) fn text(subject: &Subject, report: &ImagesReport) -> Page {
             writeln!(text, "  … and {more} more {} (--json and --html have all)", remark.as_str());
         }
     }
+    let (tagged, turned) = (report.orientations.len(), report.turned().count());
+    if tagged > 0 {
+        let build =
+            if subject.turns() { "a build by the recipe does the same" } else { "a build ignores that" };
+        writeln!(
+            text,
+            "  {} with an EXIF orientation, {turned} of which it turns; {build}",
+            count(tagged, "image")
+        );
+    }
+    for (at, orientation) in report.turned().take(SHOWN) {
+        writeln!(text, "  turned  {}  orientation {orientation}", subject.images[at].path);
+    }
+    if turned > SHOWN {
+        writeln!(text, "  … and {} more turned (--json has all)", turned - SHOWN);
+    }
     text
 }
 
@@ -89,5 +105,11 @@ pub(super) fn json(subject: &Subject, report: &ImagesReport) -> Map<String, Valu
         });
         map.insert(remark.as_str().into(), found.collect());
     }
+    let turned = report.turned().map(|(at, orientation)| {
+        let item = &subject.images[at];
+        json!({ "path": item.path, "source_id": item.source_id, "orientation": orientation })
+    });
+    let turned: Vec<Value> = turned.collect();
+    map.insert("orientation".into(), json!({ "tagged": report.orientations.len(), "turned": turned }));
     map
 }

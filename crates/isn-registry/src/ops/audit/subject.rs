@@ -318,6 +318,11 @@ impl Subject {
         }
     }
 
+    /// Whether a build by the recipe turns pictures as their EXIF orientations say.
+    pub fn turns(&self) -> bool {
+        self.orientation == ExifOrientation::Apply
+    }
+
     /// Whether each image is a file of the user's own.
     pub(crate) fn is_folder(&self) -> bool {
         matches!(self.storage, Storage::Folder { .. } | Storage::Source(_))

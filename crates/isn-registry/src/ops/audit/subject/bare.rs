@@ -1,6 +1,7 @@
 //! Subjects that are only files: a folder without a recipe, and a tree. Splits, classes and source ids come
 //! from paths.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -88,7 +89,7 @@ impl Subject {
             let id = if is_ilsvrc { stem(&item.path) } else { without_extension(&item.path) };
             item.source_id = nfc(id).into_owned();
         }
-        let mut warnings = Vec::new();
+        let mut warnings = unclassed(&mut images);
         unnamed.sort_unstable();
         unnamed.dedup();
         if let Some(first) = unnamed.first() {
@@ -104,6 +105,31 @@ impl Subject {
         let naming = if is_ilsvrc { Naming::Names } else { Naming::Paths };
         Subject { what, images, labels, warnings, unsigned, orientation, naming, storage }
     }
+}
+
+/// Takes the class from images of a split whose only folder is none of train, as the flat `val/images` of
+/// TinyImageNet: there, a file says the classes. Returns a warning for each such folder.
+fn unclassed(images: &mut [Item]) -> Vec<String> {
+    let mut by_split: BTreeMap<Split, BTreeSet<ClassId>> = BTreeMap::new();
+    for item in images.iter() {
+        if let (Some(split), Some(class)) = (item.split, &item.class) {
+            by_split.entry(split).or_default().insert(class.clone());
+        }
+    }
+    let Some(train) = by_split.remove(&Split::Train).filter(|train| train.len() > 1) else {
+        return Vec::new();
+    };
+    let mut warnings = Vec::new();
+    for (split, classes) in by_split {
+        let only = classes.first().filter(|only| classes.len() == 1 && !train.contains(*only));
+        let Some(only) = only else { continue };
+        let of_it = |item: &&mut Item| item.split == Some(split) && item.class.as_ref() == Some(only);
+        images.iter_mut().filter(of_it).for_each(|item| item.class = None);
+        warnings.push(format!(
+            "{split}/{only} is no class, as train/ has no such folder: a recipe says the classes of its images"
+        ));
+    }
+    warnings
 }
 
 fn without_extension(path: &str) -> &str {
