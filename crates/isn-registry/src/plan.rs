@@ -132,7 +132,7 @@ impl Plan {
         images.retain(|_| at.next().is_some_and(|at| !surplus.contains(&at)));
         images.sort_unstable_by(|a, b| a.path.cmp(&b.path).then(a.source.cmp(&b.source)));
         check_collisions(recipe, &images, source, &mut problems);
-        warnings.extend(check_classes(recipe, source, &images, &mut problems));
+        warnings.extend(check_classes(recipe, source, &images, (corrections, &removed), &mut problems));
         let has = |split| images.iter().any(|image: &Planned| image.split == split);
         if recipe.needs_val() && has(Split::Train) && !has(Split::Val) {
             warnings.push(format!(
@@ -201,12 +201,53 @@ fn check_collisions(recipe: &Recipe, images: &[Planned], source: &Source, proble
     }
 }
 
+/// Says what became of the images and the other files of a class.
+fn why_empty(
+    recipe: &Recipe,
+    source: &Source,
+    (corrections, removed): (&Corrections, &[Removed]),
+    class: &ClassId,
+) -> Vec<String> {
+    let of_class = || source.images.iter().enumerate().filter(|(_, image)| image.class == *class);
+    let of = |cause: Cause| {
+        removed.iter().filter(|one| one.cause == cause && source.images[one.source].class == *class).count()
+    };
+    let (all, small, by_ledger) = (of_class().count(), of(Cause::Small), of(Cause::Correction));
+    let mut why = Vec::new();
+    if small > 0 {
+        let (of, size) = (count(all, "image"), recipe.image.size);
+        why.push(format!(
+            "{small} of its {of} {} smaller than {size} pixels, and [image] small = \"drop\" leaves them out",
+            if small == 1 { "is" } else { "are" }
+        ));
+    }
+    if by_ledger > 0 {
+        why.push(format!("the ledger removes {by_ledger} of its {}", count(all, "image")));
+    }
+    let is_removed = |at: usize| removed.iter().any(|one| one.source == at);
+    let is_relabelled = |(at, image): &(usize, &SourceImage)| {
+        let correction = corrections.get(&image.id).map(|correction| &correction.action);
+        matches!(correction, Some(Action::Relabel(_))) && !is_removed(*at)
+    };
+    let relabelled = of_class().filter(is_relabelled).count();
+    if relabelled > 0 {
+        why.push(format!("the ledger gives {relabelled} of its {} another class", count(all, "image")));
+    }
+    let left = source.left_out.iter().filter(|left| left.class.as_ref() == Some(class));
+    why.extend(left.clone().next().map(|first| {
+        let files = count(left.count(), "file");
+        format!("{files} of its folder left out, such as {} ({})", first.path, first.why)
+    }));
+    why
+}
+
 /// Reports a class without any image as a problem. Returns a warning for a class without images in a split
 /// that other classes have.
 fn check_classes(
     recipe: &Recipe,
     source: &Source,
     images: &[Planned],
+    changes: (&Corrections, &[Removed]),
     problems: &mut Vec<String>,
 ) -> Vec<String> {
     let present: HashSet<(Split, &ClassId)> =
@@ -218,16 +259,8 @@ fn check_classes(
         let lacks: Vec<Split> =
             splits.iter().copied().filter(|&split| !present.contains(&(split, &class.id))).collect();
         if lacks.len() == splits.len() {
-            let left = source.left_out.iter().filter(|left| left.class.as_ref() == Some(&class.id));
-            let why = match left.clone().next() {
-                Some(first) => format!(
-                    ": {} of its folder left out, such as {} ({})",
-                    count(left.count(), "file"),
-                    first.path,
-                    first.why
-                ),
-                None => String::new(),
-            };
+            let why = why_empty(recipe, source, changes, &class.id).join("; ");
+            let why = if why.is_empty() { why } else { format!(": {why}") };
             problems.push(format!("class {} ({}) has no image{why}", class.id, class.label));
             continue;
         }

@@ -163,8 +163,8 @@ fn all_problems_come_at_once() {
             "train/b/con.jpg: path 'train/b/con.png' has a segment that is a device name on Windows: rename or remove it",
             "train/a/1.jpg and train/a/deep/1.jpg would both be train/a/1.png",
             "train/a/Up.jpg and train/b/up.jpg would both be train/a/up.png apart from upper and lower case",
-            "class b (b) has no image",
-            "class c (c) has no image",
+            "class b (b) has no image: the ledger gives 1 of its 2 images another class",
+            "class c (c) has no image: the ledger removes 1 of its 1 image",
             "class d (d) has no image",
         ]
     );
