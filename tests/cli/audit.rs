@@ -322,10 +322,10 @@ fn pictures_are_turned_as_the_build_by_the_recipe_turns_them() {
     let one = json!([{ "path": "ant/c.jpg", "source_id": "ant/c", "orientation": 6 }]);
     assert_eq!(found["orientation"], json!({ "tagged": 2, "turned": one }));
     for (more, what) in
-        [(&[][..], "ignores that"), (&["--recipe", "apply.toml"], "by the recipe does the same")]
+        [(&[][..], "a build ignores it"), (&["--recipe", "apply.toml"], "so does a build by the recipe")]
     {
         let ran = sandbox.isn(&[&["audit", "images", "raw"][..], more].concat()).ok();
-        let line = format!("\n  2 images with an EXIF orientation, 1 of which it turns; a build {what}\n");
+        let line = format!("\n  2 images with an EXIF orientation: it turns 1 of them, and {what}\n");
         assert!(
             ran.stdout.contains(&line) && ran.stdout.contains("ant/c.jpg  orientation 6\n"),
             "{}",

@@ -79,13 +79,12 @@ pub(super) fn text(subject: &Subject, report: &ImagesReport) -> Page {
     }
     let (tagged, turned) = (report.orientations.len(), report.turned().count());
     if tagged > 0 {
-        let build =
-            if subject.turns() { "a build by the recipe does the same" } else { "a build ignores that" };
-        writeln!(
-            text,
-            "  {} with an EXIF orientation, {turned} of which it turns; {build}",
-            count(tagged, "image")
-        );
+        let turns = match (turned, subject.turns()) {
+            (0, _) => "none of them is turned by it".to_owned(),
+            (_, true) => format!("it turns {turned} of them, and so does a build by the recipe"),
+            (_, false) => format!("it turns {turned} of them, and a build ignores it"),
+        };
+        writeln!(text, "  {} with an EXIF orientation: {turns}", count(tagged, "image"));
     }
     for (at, orientation) in report.turned().take(SHOWN) {
         writeln!(text, "  turned  {}  orientation {orientation}", subject.images[at].path);
