@@ -33,6 +33,15 @@ impl RegistryArg {
     }
 }
 
+/// The recipe of a folder of images.
+#[derive(Debug, Args)]
+pub(super) struct RecipeArg {
+    /// The recipe of a folder: it says which images are those of a build, with their splits, classes and
+    /// source ids [default: recipe.toml beside the file that gets source ids, if there is one]
+    #[arg(long, value_name = "RECIPE.toml|NAME")]
+    pub(super) recipe: Option<PathBuf>,
+}
+
 /// Which images of a version.
 #[derive(Debug, Args)]
 pub(super) struct SelectionArgs {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Command;
 
-use super::args::{RegistryArg, SpeakArgs};
+use super::args::{RecipeArg, RegistryArg, SpeakArgs};
 use super::exit::{Aim, ExitCode};
 use super::output::Output;
 use super::passphrase;
@@ -16,9 +16,10 @@ use isn_format::key::{PublicKey, Signer};
 use isn_registry::client::Client;
 use isn_registry::files;
 use isn_registry::keyring::{KeyName, Unlock};
+use isn_registry::ops::audit::FolderRecipe;
 use isn_registry::ops::recipe::find;
 use isn_registry::progress::Progress as _;
-use isn_registry::recipe_file::RecipeFile;
+use isn_registry::recipe_file::{RECIPE_TOML, RecipeFile};
 use isn_registry::registry::BUNDLED;
 use isn_registry::registry::store::{self, Store};
 use isn_registry::settings::Settings;
@@ -92,6 +93,31 @@ impl Run {
                 bundled(name).or_else(|_| RecipeFile::open(argument))
             }
             _ => RecipeFile::open(argument),
+        }
+    }
+
+    /// Reads the recipe of a folder of images: the one that is given or, without one, the one beside a file
+    /// to which source ids are written.
+    pub(super) fn folder_recipe(
+        &self,
+        given: &RecipeArg,
+        written: Option<&Path>,
+    ) -> Result<Option<FolderRecipe>> {
+        if let Some(recipe) = &given.recipe {
+            return Ok(Some(FolderRecipe { recipe: self.recipe(recipe)?.recipe, found: None }));
+        }
+        Ok(written.and_then(|file| self.recipe_beside(file)))
+    }
+
+    /// Reads the recipe beside a file, if there is one.
+    pub(super) fn recipe_beside(&self, file: &Path) -> Option<FolderRecipe> {
+        let file = Some(files::parent(file).join(RECIPE_TOML)).filter(|file| file.is_file())?;
+        match RecipeFile::open(&file) {
+            Ok(RecipeFile { recipe, .. }) => Some(FolderRecipe { recipe, found: Some(file) }),
+            Err(why) => {
+                self.output.warn([format!("{} is not used: {}", file.display(), chain(&why))]);
+                None
+            }
         }
     }
 

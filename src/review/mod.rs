@@ -53,6 +53,8 @@ pub struct Review {
     desk: Arc<Desk>,
     listener: std::net::TcpListener,
     guard: Guard,
+    /// How many images with claims are not among those of the review, in words.
+    pub elsewhere: Option<String>,
 }
 
 /// The state of a review.
@@ -98,7 +100,7 @@ impl Review {
                 classes
             }
         };
-        let (ledger, suspects) =
+        let (ledger, suspects, elsewhere) =
             suspects::find(&subject, &classes, &options.ledger, options.suspects.as_deref())?;
         let bound = std::net::TcpListener::bind(options.listen).and_then(|listener| {
             listener.set_nonblocking(true)?;
@@ -116,7 +118,7 @@ impl Review {
             ledger: Mutex::new(ledger),
             token: guard.token().to_owned(),
         };
-        Ok(Review { desk: Arc::new(desk), listener, guard })
+        Ok(Review { desk: Arc::new(desk), listener, guard, elsewhere })
     }
 
     /// The page's address, which contains the secret of this run.

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use isn_format::class::ClassId;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Result, count};
 use isn_format::ledger::date::timestamp;
 use isn_format::ledger::import::Unsaid;
-use isn_format::ledger::{Claim, Ledger, MAX_LEN};
+use isn_format::ledger::{Claim, Ledger, MAX_LEN, Row};
 use isn_registry::files;
 use isn_registry::ops::audit::Subject;
 use isn_registry::ops::ledger::published;
@@ -32,13 +32,13 @@ pub struct Suspect {
 }
 
 /// Finds the suspects among the images: those of the claims in `file`, in its order, or without it those of
-/// the ledger.
+/// the ledger. Also says how many images with claims are not there.
 pub(super) fn find(
     subject: &Subject,
     classes: &BTreeMap<ClassId, String>,
     ledger: &Path,
     file: Option<&Path>,
-) -> Result<(Ledger, Vec<Suspect>)> {
+) -> Result<(Ledger, Vec<Suspect>, Option<String>)> {
     let ledger = match files::if_there(files::read_beside(ledger, MAX_LEN))? {
         Some(bytes) if !bytes.is_empty() => Ledger::parse(&ledger.display().to_string(), &bytes)?,
         _ => Ledger::default(),
@@ -77,9 +77,28 @@ pub(super) fn find(
             suspects.push(suspect(subject, classes, at, claims));
         }
     }
+    let what = file.map_or_else(|| "the ledger".to_owned(), |file| file.display().to_string());
+    let claimed: BTreeSet<&str> =
+        claiming.rows().iter().filter_map(Row::claim).map(|one| &*one.source_id).collect();
+    let absent: Vec<&str> = claimed.iter().copied().filter(|id| !places.contains_key(id)).collect();
+    let here = subject.images.first().map_or("", |item| &item.source_id);
+    let elsewhere = absent.first().map(|first| {
+        format!(
+            "{} of {} with claims in {what} {} not in {}: the first is {first}, and an image there is called {here}",
+            absent.len(),
+            count(claimed.len(), "image"),
+            if absent.len() == 1 { "is" } else { "are" },
+            subject.what
+        )
+    });
     if suspects.is_empty() {
-        let what = file.map_or_else(|| "the ledger".to_owned(), |file| file.display().to_string());
-        let why = format!("puts no image of {} in question: give claims with --suspects FILE", subject.what);
+        let why = match absent.first() {
+            Some(first) if absent.len() == claimed.len() => format!(
+                "has claims about no image of {}: the first is about {first}, and an image there is called {here}",
+                subject.what
+            ),
+            _ => format!("puts no image of {} in question: give claims with --suspects FILE", subject.what),
+        };
         return Err(Error::invalid(what, why));
     }
     let questioned: BTreeSet<usize> = suspects.iter().map(|one| one.at).collect();
@@ -97,7 +116,7 @@ pub(super) fn find(
             (like(subject.images[suspect.at].class.as_ref()), like(suspect.suggested.first()));
         (suspect.like_given, suspect.like_suggested) = (given, suggested);
     }
-    Ok((ledger, suspects))
+    Ok((ledger, suspects, elsewhere))
 }
 
 /// Returns some of `all`, evenly spread, and different ones for each suspect.

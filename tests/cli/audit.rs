@@ -313,6 +313,47 @@ fn pictures_are_turned_as_the_build_by_the_recipe_turns_them() {
     sandbox.write("apply.toml", apply.as_bytes());
     let report = audit(&sandbox, &["duplicates", "raw", "--recipe", "apply.toml"]);
     assert_eq!(report["near"], json!([["ant/a.png", "ant/c.jpg"]]));
+    // Orientations are counted, also those that turn nothing, and are no finding.
+    let upright: Vec<u8> =
+        turned.iter().enumerate().map(|(at, &byte)| if at == 30 { 1 } else { byte }).collect();
+    assert_eq!(turned[30], 6);
+    sandbox.write("raw/ant/d.jpg", &upright);
+    let found = audit(&sandbox, &["images", "raw"]);
+    let one = json!([{ "path": "ant/c.jpg", "source_id": "ant/c", "orientation": 6 }]);
+    assert_eq!(found["orientation"], json!({ "tagged": 2, "turned": one }));
+    for (more, what) in
+        [(&[][..], "a build ignores it"), (&["--recipe", "apply.toml"], "so does a build by the recipe")]
+    {
+        let ran = sandbox.isn(&[&["audit", "images", "raw"][..], more].concat()).ok();
+        let line = format!("\n  2 images with an EXIF orientation: it turns 1 of them, and {what}\n");
+        assert!(
+            ran.stdout.contains(&line) && ran.stdout.contains("ant/c.jpg  orientation 6\n"),
+            "{}",
+            ran.stdout
+        );
+    }
+}
+
+#[test]
+fn a_folder_of_all_images_of_a_split_is_no_class() {
+    let sandbox = Sandbox::new();
+    for seed in 0..4 {
+        save(
+            &sandbox,
+            &format!("tiny/train/{}/images/{seed}.png", ["ant", "bee"][seed % 2]),
+            &picture(seed as u64),
+        );
+    }
+    save(&sandbox, "tiny/val/images/0.png", &picture(0));
+    save(&sandbox, "tiny/val/images/9.png", &picture(9));
+    let report = audit(&sandbox, &["duplicates", "tiny"]);
+    assert_eq!((&report["cross_split"], &report["cross_class"]), (&json!(1), &json!(0)));
+    assert!(report["warnings"].to_string().contains("val/images is no class, as train/ has no such folder"));
+    let balance = audit(&sandbox, &["balance", "tiny"]);
+    assert_eq!((balance["classes"].as_object().unwrap().len(), &balance["without_class"]), (2, &json!(2)));
+    // Two folders are classes, whatever they are called.
+    save(&sandbox, "tiny/val/more/1.png", &picture(8));
+    assert_eq!(audit(&sandbox, &["duplicates", "tiny"])["cross_class"], 1);
 }
 
 #[test]

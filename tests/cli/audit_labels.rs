@@ -168,7 +168,9 @@ fn pixels_alone_find_a_green_picture_among_blue_ones_and_claim_so() {
         "--html",
         "s.html",
     ];
-    let report = sandbox.isn(&args).fails(8, "").json();
+    let mut report = sandbox.isn(&args).fails(8, "").json();
+    let guess = report["warnings"].take().to_string();
+    assert!(guess.contains("source ids are guessed from the paths in tree (train/ant/"), "{guess}");
     assert_eq!(report["images"][0], wrong);
     assert_eq!((&report["given"][0], &report["suggested"][0]), (&2.into(), &1.into()));
     assert_eq!(report["class_ids"], serde_json::json!(["ant", "bee", "cat"]));
@@ -189,8 +191,9 @@ fn pixels_alone_find_a_green_picture_among_blue_ones_and_claim_so() {
     assert_eq!(lines[0], "row,image,given,suggested,score,flagged");
     assert!(lines[1].contains(",train/cat/bee_4.png,cat,bee,0.") && lines[1].ends_with(",1"), "{}", lines[1]);
     // One thread finds what two find, and every run finds the same.
-    let again =
+    let mut again =
         sandbox.isn(&["audit", "labels", "tree", "--pixels", "--json", "-j", "1"]).fails(8, "").json();
+    assert_eq!(again["warnings"].take(), serde_json::json!([]));
     assert_eq!(again, report);
     let text = sandbox.isn(&["audit", "labels", "tree", "--pixels", "--top", "1"]).fails(8, wrong).stdout;
     assert!(text.contains("cat           bee"), "{text}");

@@ -158,3 +158,23 @@ fn a_source_is_never_the_place_of_an_output() {
     // Beside it is right.
     sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "raw-build"]).ok();
 }
+
+#[test]
+fn a_class_that_is_left_without_an_image_says_why() {
+    let sandbox = Sandbox::new();
+    sandbox.image_folder("raw", &["ant", "bee"], 3);
+    sandbox.recipe("grads", "1.0", &["ant", "bee"], "[corrections]\nfile = \"ledger.csv\"");
+    let text = String::from_utf8(sandbox.read("grads-1.0.toml")).unwrap();
+    let text = text.replace("small = \"keep\"", "small = \"drop\"").replace("size = 24", "size = 31");
+    sandbox.write("grads-1.0.toml", text.as_bytes());
+    let old = "source_id,action,to,reason,source,reviewer,date\n";
+    sandbox.write("ledger.csv", format!("{old}bee/bee_0,remove,,x,x,me,2024-01-01\n").as_bytes());
+    let build = ["build", "grads-1.0.toml", "--source", "raw", "--out", "out"];
+    let small = "class ant (the ant) has no image: 3 of its 3 images are smaller than 31 pixels, and [image] small = \
+                 \"drop\" leaves them out";
+    sandbox.isn(&build).fails(1, small);
+    sandbox.write("grads-1.0.toml", text.replace("size = 31", "size = 32").as_bytes());
+    let both = "class bee (the bee) has no image: 2 of its 3 images are smaller than 32 pixels, and [image] small = \
+                \"drop\" leaves them out; the ledger removes 1 of its 3 images";
+    sandbox.isn(&build).fails(1, both);
+}

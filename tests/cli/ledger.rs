@@ -332,7 +332,7 @@ fn a_build_says_what_to_add_to_the_ledger() {
     let warned = add("ant/ant_3.png").ok().stderr;
     assert!(warned.contains("warning: ant/ant_3.png looks like a file"), "{warned}");
     let checked = sandbox.isn(&["ledger", "check", "recipes/grads.toml", "--source", "raw"]);
-    checked.fails(8, "ant/ant_3.png: no such image in the source: an id is the path in the source");
+    checked.fails(8, "no image of the source has the id ant/ant_3.png: an id is the path in the source");
     sandbox.isn(&build).fails(1, "Change it to ant/ant_3 in the ledger");
 }
 

@@ -29,6 +29,7 @@ mod forger;
 mod gates;
 mod grocerystore;
 mod http;
+mod ids;
 mod images;
 mod init;
 mod init_doubts;

@@ -70,7 +70,7 @@ fn files_of_studies_are_recognised_and_become_claims() {
     for (file, format, found) in studies(&sandbox) {
         let report = sandbox.isn(&["ledger", "import", "l.csv", file, "--json"]).ok().json();
         let counts = json!({ "format": format, "found": found, "images": found, "skipped": 0, "added": found,
-                             "ledger": "l.csv", "conflicts": [] });
+                             "ledger": "l.csv", "conflicts": [], "warnings": [] });
         assert_eq!(report, counts, "{file}");
     }
     let rows = [

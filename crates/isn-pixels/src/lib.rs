@@ -38,7 +38,7 @@ mod view;
 pub use error::PixelError;
 pub use resize::scale;
 pub use self_check::{SelfCheckError, self_check};
-pub use source::{Rgb, decode_rgb, dimensions};
+pub use source::{Rgb, decode_rgb, dimensions, exif_orientation};
 pub use told::{START, told_format};
 pub use view::{ImageReader, SampleOrder, View};
 

@@ -12,14 +12,14 @@ use super::source::{check_size, orientation};
 use super::{PixelError, Rgb};
 
 /// Returns width, height and orientation, from the chunks before the pixels.
-pub(super) fn header(source: &[u8]) -> Result<(u32, u32, Orientation), PixelError> {
+pub(super) fn header(source: &[u8]) -> Result<(u32, u32, Option<Orientation>), PixelError> {
     let reader = open(source)?;
     let info = reader.info();
     Ok((info.width, info.height, orientation(info.exif_metadata.as_deref())))
 }
 
 /// Decodes into `out` and returns the orientation.
-pub(super) fn decode(source: &[u8], out: &mut Rgb) -> Result<Orientation, PixelError> {
+pub(super) fn decode(source: &[u8], out: &mut Rgb) -> Result<Option<Orientation>, PixelError> {
     let mut reader = open(source)?;
     let info = reader.info();
     let orientation = orientation(info.exif_metadata.as_deref());

@@ -89,7 +89,7 @@ impl Decoder {
             Format::Png => png::decode(source, out)?,
         };
         if exif == ExifOrientation::Apply {
-            out.orient(orientation);
+            out.orient(orientation.unwrap_or(Orientation::NoTransforms));
         }
         Ok(())
     }
@@ -133,7 +133,7 @@ pub fn dimensions(source: &[u8], exif: ExifOrientation) -> Result<(u32, u32), Pi
         Format::Png => png::header(source)?,
     };
     let turned = matches!(
-        orientation,
+        orientation.unwrap_or(Orientation::NoTransforms),
         Orientation::Rotate90
             | Orientation::Rotate270
             | Orientation::Rotate90FlipH
@@ -142,9 +142,22 @@ pub fn dimensions(source: &[u8], exif: ExifOrientation) -> Result<(u32, u32), Pi
     if exif == ExifOrientation::Apply && turned { Ok((height, width)) } else { Ok((width, height)) }
 }
 
+/// Returns the EXIF orientation of a file, from its header alone: 1 to 8, where 1 turns nothing. `None` if it
+/// has none that can be read.
+///
+/// # Errors
+/// As [`dimensions`].
+pub fn exif_orientation(source: &[u8]) -> Result<Option<u8>, PixelError> {
+    let (_, _, orientation) = match Format::sniff(source)? {
+        Format::Jpeg => jpeg::header(source)?,
+        Format::Png => png::header(source)?,
+    };
+    Ok(orientation.map(Orientation::to_exif))
+}
+
 /// Returns the orientation in an EXIF block (from its TIFF header on); none if the block cannot be read.
-pub(super) fn orientation(exif: Option<&[u8]>) -> Orientation {
-    exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)
+pub(super) fn orientation(exif: Option<&[u8]>) -> Option<Orientation> {
+    exif.and_then(Orientation::from_exif_chunk)
 }
 
 /// Refuses sizes for which no memory may be allocated.

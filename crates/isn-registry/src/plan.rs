@@ -2,17 +2,19 @@
 
 mod division;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use crate::source::{Source, SourceImage, image_stem};
+use crate::source::ids::{Ids, Said};
+use crate::source::{Source, SourceImage};
 use isn_format::class::ClassId;
 use isn_format::corrections::{Action, Corrections};
 use isn_format::error::{Error, Mistake, Result, about, count};
 use isn_format::groups::Groups;
+use isn_format::ledger::policy::Settled;
 use isn_format::recipe::{Recipe, SplitPolicy};
 use isn_format::rel_path::RelPath;
 use isn_format::source_kind::SourceKind;
-use isn_format::source_spec::{Ids, Names};
+use isn_format::source_spec::{self, Names};
 use isn_format::split::{Assignment, Assignments, Split};
 
 use self::division::{Division, surplus};
@@ -67,20 +69,20 @@ pub enum Cause {
 }
 
 impl Plan {
-    /// Plans the version that `recipe` and `corrections` make of `source`.
+    /// Plans the version that `recipe` and its ledger, as it is `settled`, make of `source`.
     ///
     /// `groups` and the assignments `previous` of an earlier version are those that the recipe names; groups
     /// are never divided. `dropped` are the source ids of the images that `small = "drop"` leaves out, which
     /// count like removed ones.
     ///
     /// # Errors
-    /// [`Error::Mistakes`] with every contradiction: corrections of images that are not there, relabels to
-    /// the class that an image has, names that no path may have, images that would get the same path (with or
-    /// without regard to case), and classes that are left without an image. [`Error::Invalid`] if `previous`
-    /// is given and the recipe names no earlier version, or the reverse.
+    /// [`Error::Mistakes`] with every contradiction: decisions and groups of images that are not there,
+    /// relabels to the class that an image has, names that no path may have, images that would get the same
+    /// path (with or without regard to case), and classes that are left without an image. [`Error::Invalid`]
+    /// if `previous` is given and the recipe names no earlier version, or the reverse.
     pub fn new(
         recipe: &Recipe,
-        corrections: &Corrections,
+        settled: &Settled,
         source: &Source,
         groups: &Groups,
         previous: Option<&Assignments>,
@@ -90,14 +92,10 @@ impl Plan {
             let why = if previous.is_none() { "they are not given" } else { "the recipe names none" };
             return Err(Error::invalid("assignments of an earlier version", why));
         }
-        let mut problems = Vec::new();
-        check_corrections(corrections, source, &mut problems);
-        // Rows about images of the rest are no mistakes.
-        if recipe.source.ids == Ids::Text && !source.is_part {
-            let here: HashSet<&str> = source.images.iter().map(|image| image.id.as_str()).collect();
-            let absent = groups.iter().flatten().filter(|id| !here.contains(id.as_str()));
-            problems.extend(absent.map(|id| no_such(source, ("groups", "the groups"), id)));
-        }
+        let (ids, corrections) = (Ids::new(source), &settled.corrections);
+        let Said { mut problems, mut warnings, claims } = ids.check(recipe, settled, groups);
+        warnings.extend(claims);
+        check_relabels(corrections, &ids, &mut problems);
 
         let (kept, removed): (Vec<_>, Vec<_>) = (0..source.images.len()).partition(|&at| {
             let id = &source.images[at].id;
@@ -137,7 +135,7 @@ impl Plan {
         images.retain(|_| at.next().is_some_and(|at| !surplus.contains(&at)));
         images.sort_unstable_by(|a, b| a.path.cmp(&b.path).then(a.source.cmp(&b.source)));
         check_collisions(recipe, &images, source, &mut problems);
-        let mut warnings = check_classes(recipe, source, &images, &mut problems);
+        warnings.extend(check_classes(recipe, source, &images, (corrections, &removed), &mut problems));
         let has = |split| images.iter().any(|image: &Planned| image.split == split);
         if recipe.needs_val() && has(Split::Train) && !has(Split::Val) {
             warnings.push(format!(
@@ -168,43 +166,22 @@ fn is_removed(corrections: &Corrections, id: &str) -> bool {
     corrections.get(id).is_some_and(|correction| correction.action == Action::Remove)
 }
 
-fn check_corrections(corrections: &Corrections, source: &Source, problems: &mut Vec<String>) {
-    if corrections.is_empty() {
-        return;
-    }
-    let classes: BTreeMap<&str, &ClassId> = source
-        .images
-        .iter()
-        .filter(|image| corrections.get(&image.id).is_some())
-        .map(|image| (image.id.as_str(), &image.class))
-        .collect();
+/// Reports relabels to the class that an image has.
+fn check_relabels(corrections: &Corrections, ids: &Ids<'_>, problems: &mut Vec<String>) {
     for correction in corrections.iter() {
         let id = &correction.source_id;
-        match (classes.get(id.as_str()), &correction.action) {
-            (None, _) if source.is_part => {}
-            (None, _) => problems.push(no_such(source, ("corrections", "the ledger"), id)),
-            (Some(class), Action::Relabel(to)) if *class == to => {
-                problems.push(format!("corrections: {id} is of class {to} already: use keep"));
-            }
-            _ => {}
+        if let Action::Relabel(to) = &correction.action
+            && ids.class_of(id) == Some(to)
+        {
+            problems.push(format!("corrections: {id} is of class {to} already: use keep"));
         }
-    }
-}
-
-/// Says that no image has this id and, if it is the path of one, which id that has.
-fn no_such(source: &Source, (table, file): (&str, &str), id: &str) -> String {
-    let why = format!("no image of the source has the id {id}: an id is {}", source.kind.id_is());
-    let is_its_path = |image: &&SourceImage| image.path == id || image_stem(&image.path) == Some(id);
-    match source.images.iter().find(is_its_path) {
-        Some(image) => format!("{table}: {why}. Change it to {} in {file}", image.id),
-        None => format!("{table}: {why}. Correct that row of {file}"),
     }
 }
 
 /// Proposes names that are always lawful, if the recipe's format has them.
 fn hash(recipe: &Recipe) -> &'static str {
     match (recipe.source.names, recipe.source.ids, recipe.source.kind) {
-        (Names::Keep, Ids::Text, SourceKind::ImageFolder | SourceKind::List) => {
+        (Names::Keep, source_spec::Ids::Text, SourceKind::ImageFolder | SourceKind::List) => {
             ", or set [source] names = \"hash\" in the recipe"
         }
         _ => "",
@@ -228,12 +205,53 @@ fn check_collisions(recipe: &Recipe, images: &[Planned], source: &Source, proble
     }
 }
 
+/// Says what became of the images and the other files of a class.
+fn why_empty(
+    recipe: &Recipe,
+    source: &Source,
+    (corrections, removed): (&Corrections, &[Removed]),
+    class: &ClassId,
+) -> Vec<String> {
+    let of_class = || source.images.iter().enumerate().filter(|(_, image)| image.class == *class);
+    let of = |cause: Cause| {
+        removed.iter().filter(|one| one.cause == cause && source.images[one.source].class == *class).count()
+    };
+    let (all, small, by_ledger) = (of_class().count(), of(Cause::Small), of(Cause::Correction));
+    let mut why = Vec::new();
+    if small > 0 {
+        let (of, size) = (count(all, "image"), recipe.image.size);
+        why.push(format!(
+            "{small} of its {of} {} smaller than {size} pixels, and [image] small = \"drop\" leaves them out",
+            if small == 1 { "is" } else { "are" }
+        ));
+    }
+    if by_ledger > 0 {
+        why.push(format!("the ledger removes {by_ledger} of its {}", count(all, "image")));
+    }
+    let is_removed = |at: usize| removed.iter().any(|one| one.source == at);
+    let is_relabelled = |(at, image): &(usize, &SourceImage)| {
+        let correction = corrections.get(&image.id).map(|correction| &correction.action);
+        matches!(correction, Some(Action::Relabel(_))) && !is_removed(*at)
+    };
+    let relabelled = of_class().filter(is_relabelled).count();
+    if relabelled > 0 {
+        why.push(format!("the ledger gives {relabelled} of its {} another class", count(all, "image")));
+    }
+    let left = source.left_out.iter().filter(|left| left.class.as_ref() == Some(class));
+    why.extend(left.clone().next().map(|first| {
+        let files = count(left.count(), "file");
+        format!("{files} of its folder left out, such as {} ({})", first.path, first.why)
+    }));
+    why
+}
+
 /// Reports a class without any image as a problem. Returns a warning for a class without images in a split
 /// that other classes have.
 fn check_classes(
     recipe: &Recipe,
     source: &Source,
     images: &[Planned],
+    changes: (&Corrections, &[Removed]),
     problems: &mut Vec<String>,
 ) -> Vec<String> {
     let present: HashSet<(Split, &ClassId)> =
@@ -245,16 +263,8 @@ fn check_classes(
         let lacks: Vec<Split> =
             splits.iter().copied().filter(|&split| !present.contains(&(split, &class.id))).collect();
         if lacks.len() == splits.len() {
-            let left = source.left_out.iter().filter(|left| left.class.as_ref() == Some(&class.id));
-            let why = match left.clone().next() {
-                Some(first) => format!(
-                    ": {} of its folder left out, such as {} ({})",
-                    count(left.count(), "file"),
-                    first.path,
-                    first.why
-                ),
-                None => String::new(),
-            };
+            let why = why_empty(recipe, source, changes, &class.id).join("; ");
+            let why = if why.is_empty() { why } else { format!(": {why}") };
             problems.push(format!("class {} ({}) has no image{why}", class.id, class.label));
             continue;
         }

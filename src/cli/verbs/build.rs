@@ -13,6 +13,7 @@ use crate::cli::render::{images, path_json, size};
 use crate::cli::run::{Run, Verb};
 use isn_format::dataset_ref::VersionId;
 use isn_format::error::{Result, count};
+use isn_format::ledger::policy::ClaimCount;
 use isn_format::text::shell_path;
 use isn_registry::ops::build::{BuildOptions, BuildReport, Inputs, build};
 
@@ -97,6 +98,10 @@ fn print(output: &Output, report: &BuildReport, out: &Path, is_new: bool) {
         [("removed", &report.removed), ("relabelled", &report.relabelled), ("dropped", &report.dropped)];
     for (what, ids) in changed.iter().filter(|(_, ids)| !ids.is_empty()) {
         writeln!(text, "  {what:<7}  {}", count(ids.len(), "image"));
+    }
+    if report.claims.all > 0 {
+        let ClaimCount { all, here } = report.claims;
+        writeln!(text, "  claims   {here} of {all} are about images of this source");
     }
     output.warn(&report.warnings);
     writeln!(text, "  pin      {}", report.pin);

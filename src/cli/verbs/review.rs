@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::args::RegistryArg;
+use crate::cli::args::{RecipeArg, RegistryArg};
 use crate::cli::console::Page;
 use crate::cli::exit::ExitCode;
 use crate::cli::output::Output;
 use crate::cli::run::{Run, Verb};
 use crate::cli::values::parse_person;
 use crate::review::{Review, ReviewOptions, ReviewReport};
+use isn_format::class::ClassId;
 use isn_format::error::Result;
 use isn_registry::ops::audit::Subject;
 
@@ -29,9 +30,8 @@ pub(in crate::cli) struct ReviewArgs {
     /// [default: the ledger's own claims]
     #[arg(long, value_name = "FILE")]
     suspects: Option<PathBuf>,
-    /// The recipe whose classes and labels are offered [default: the classes of the images' folders]
-    #[arg(long, value_name = "RECIPE.toml|NAME")]
-    recipe: Option<PathBuf>,
+    #[command(flatten)]
+    recipe: RecipeArg,
     /// Your name, which is recorded in the ledger
     #[arg(long, value_name = "NAME", value_parser = parse_person)]
     reviewer: String,
@@ -48,17 +48,23 @@ impl Verb for ReviewArgs {
     }
 
     fn run(&self, run: &Run) -> Result<ExitCode> {
-        let recipe = self.recipe.as_deref().map(|recipe| run.recipe(recipe)).transpose()?;
-        let subject = Subject::open(&run.client(&self.registry)?, &self.target, &run.progress)?
-            .by_recipe(recipe.as_ref().map(|file| &file.recipe))?;
+        let recipe = run.folder_recipe(&self.recipe, Some(&self.ledger))?;
+        let client = run.client(&self.registry)?;
+        let subject = Subject::open(&client, &self.target, recipe.as_ref(), &run.progress)?;
+        run.output.warn(subject.warnings.iter().cloned().chain(subject.guess()));
+        // A recipe that nobody named may be that of other images.
+        let has = |class: &ClassId| subject.images.iter().any(|image| image.class.as_ref() == Some(class));
+        let recipe =
+            recipe.filter(|one| one.found.is_none() || one.recipe.classes.iter().any(|class| has(&class.id)));
         let review = Review::bind(ReviewOptions {
             subject,
             ledger: self.ledger.clone(),
             suspects: self.suspects.clone(),
-            classes: recipe.map(|file| file.recipe.classes),
+            classes: recipe.map(|one| one.recipe.classes),
             reviewer: self.reviewer.clone(),
             listen: self.listen,
         })?;
+        run.output.warn(&review.elsewhere);
         print_begun(&run.output, &review);
         // The address has the key of the page: without it nobody can open the page.
         if run.output.is_broken() {

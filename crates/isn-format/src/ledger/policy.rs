@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Claim, Decision, Ledger, Says, Verdict};
 use crate::class::{Class, ClassId};
 use crate::corrections::{Action, Because, Correction, Corrections};
@@ -49,6 +51,23 @@ pub struct Settled {
     /// What makes the ledger unusable: reviewers who disagree, classes that are not in the dataset. One line
     /// each.
     pub problems: Vec<String>,
+    /// The number of images that have decisions.
+    pub decided: usize,
+    /// Those of them that are none of the images given, sorted by source id.
+    pub absent: Vec<String>,
+    /// How many claims are about the images given.
+    pub claims: ClaimCount,
+    /// The other images that have claims, sorted by source id.
+    pub elsewhere: Vec<String>,
+}
+
+/// How many claims of a ledger are about images of a source. The others may be about other sources.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimCount {
+    /// All claims.
+    pub all: usize,
+    /// Those about images of the source.
+    pub here: usize,
 }
 
 /// An image that the policy leaves to a person.
@@ -97,8 +116,8 @@ impl OpenBecause {
 
 impl Policy {
     /// Derives the corrections of `ledger` for the images in `given`, which are pairs of a source id and the
-    /// class in the source. Claims about other images are ignored; decisions about them are kept, and the
-    /// caller checks them against the source.
+    /// class in the source. Claims about other images are only counted; decisions about them are kept, and
+    /// listed in [`Settled::absent`].
     pub fn settle<'a>(
         &self,
         ledger: &Ledger,
@@ -110,6 +129,14 @@ impl Policy {
         for id in ledger.source_ids() {
             let class = given.get(id).copied();
             let opinions = ledger.opinions(id);
+            let claims = ledger.of(id).filter(|(_, row)| row.claim().is_some()).count();
+            settled.claims.all += claims;
+            settled.claims.here += if class.is_some() { claims } else { 0 };
+            settled.decided += usize::from(!opinions.is_empty());
+            if class.is_none() {
+                settled.absent.extend((!opinions.is_empty()).then(|| id.to_owned()));
+                settled.elsewhere.extend((claims > 0).then(|| id.to_owned()));
+            }
             let firm: Vec<&Decision> =
                 opinions.iter().copied().filter(|one| one.verdict != Verdict::Unsure).collect();
             match (firm.first(), class) {

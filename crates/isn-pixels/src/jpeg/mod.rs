@@ -39,7 +39,7 @@ const ONES: [u8; 66] = {
 };
 
 /// Returns width, height and orientation, from the segments before the first scan.
-pub(super) fn header(source: &[u8]) -> Result<(u32, u32, Orientation), PixelError> {
+pub(super) fn header(source: &[u8]) -> Result<(u32, u32, Option<Orientation>), PixelError> {
     let header = Header::read(&mut Segments::new(source))?;
     Ok((header.frame.width, header.frame.height, orientation(header.exif)))
 }
@@ -54,7 +54,7 @@ pub(super) struct Decoder {
 
 impl Decoder {
     /// Decodes into `out`, and overwrites what it held before; the pixels are those of `image` 0.25.10.
-    pub(super) fn decode(&mut self, source: &[u8], out: &mut Rgb) -> Result<Orientation, PixelError> {
+    pub(super) fn decode(&mut self, source: &[u8], out: &mut Rgb) -> Result<Option<Orientation>, PixelError> {
         let layout = JpegLayout::read(source)?;
         layout.check_supported()?;
         let Decoder { copy, grey } = self;

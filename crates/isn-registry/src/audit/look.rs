@@ -4,7 +4,7 @@ use super::grid::Grid;
 use super::phash::Hashes;
 use isn_format::digest::Digest;
 use isn_format::pixel_spec::ExifOrientation;
-use isn_pixels::{decode_rgb, pixel_digest};
+use isn_pixels::{decode_rgb, exif_orientation, pixel_digest};
 
 /// The minimum contrast of a picture with hashes, as a standard deviation in grey levels. The hashes of blank
 /// pictures are noise, and near each other.
@@ -23,6 +23,8 @@ const GREY_SPREAD: u8 = 2;
 pub struct Look {
     /// The BLAKE3 hash of the file.
     pub blake3: Digest,
+    /// Its EXIF orientation, 1 to 8, if it has one.
+    pub orientation: Option<u8>,
     /// What its pixels show, or why it cannot be decoded.
     pub seen: Result<Seen, String>,
 }
@@ -47,7 +49,8 @@ pub struct Seen {
 impl Look {
     /// Decodes the bytes of a file.
     pub fn at(bytes: &[u8], orientation: ExifOrientation) -> Look {
-        Look { blake3: Digest::of(bytes), seen: Seen::at(bytes, orientation) }
+        let told = exif_orientation(bytes).ok().flatten();
+        Look { blake3: Digest::of(bytes), orientation: told, seen: Seen::at(bytes, orientation) }
     }
 }
 

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 
 mod division;
@@ -26,13 +28,13 @@ fn inheriting(val: &str, assignments: &Assignments) -> String {
     format!("{}\nprevious = \"b3:{}\"", pool(val), isn_format::digest::Digest::of(&assignments.to_csv()))
 }
 
-fn ledger(recipe: &Recipe, rows: &[&str], source: &Source) -> Corrections {
+fn ledger(recipe: &Recipe, rows: &[&str], source: &Source) -> Settled {
     let rows: String = rows.iter().map(|row| format!("{row},r,s,,2024-01-01\n")).collect();
     let ledger = Ledger::parse("corrections.csv", format!("{OLD_HEADER}\n{rows}").as_bytes()).unwrap();
     let given = source.images.iter().map(|image| (image.id.as_str(), &image.class));
     let settled = Policy::default().settle(&ledger, &recipe.classes, given);
     assert_eq!(settled.problems, [""; 0]);
-    settled.corrections
+    settled
 }
 
 /// Makes images of `(id, class, split)`; the path is the id with an extension.
@@ -161,8 +163,8 @@ fn all_problems_come_at_once() {
             "train/b/con.jpg: path 'train/b/con.png' has a segment that is a device name on Windows: rename or remove it",
             "train/a/1.jpg and train/a/deep/1.jpg would both be train/a/1.png",
             "train/a/Up.jpg and train/b/up.jpg would both be train/a/up.png apart from upper and lower case",
-            "class b (b) has no image",
-            "class c (c) has no image",
+            "class b (b) has no image: the ledger gives 1 of its 2 images another class",
+            "class c (c) has no image: the ledger removes 1 of its 1 image",
             "class d (d) has no image",
         ]
     );
@@ -217,7 +219,7 @@ fn small_images_count_like_removed_ones() {
     let recipe = recipe(&["n01614925", "n01616318"], "1.0", &pool("0.25"));
     let source = golden_source();
     let dropped = HashSet::from(["n01616318_2".to_owned(), "unknown".to_owned()]);
-    let (none, alone) = (Corrections::default(), Groups::default());
+    let (none, alone) = (Settled::default(), Groups::default());
     let by_size = Plan::new(&recipe, &none, &source, &alone, None, &dropped).unwrap();
     let by_ledger = plan(&recipe, &["n01616318_2,remove,"], &source).unwrap();
     assert_eq!(by_size.images, by_ledger.images);

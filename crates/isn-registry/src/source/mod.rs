@@ -5,6 +5,7 @@
 
 mod annotated;
 mod container;
+pub(crate) mod ids;
 mod ilsvrc2012;
 mod image_folder;
 mod list;

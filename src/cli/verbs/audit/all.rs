@@ -35,7 +35,7 @@ pub(in crate::cli) struct AllArgs {
 impl Verb for AllArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         check_outputs([(&self.near.groups, Replaced::Table(HEADER)), (&self.html, Replaced::Page)])?;
-        let subject = self.target.open(run)?;
+        let subject = self.target.open(run, self.near.groups.as_deref())?;
         let looks = look(&subject, run.jobs, &run.progress)?;
         let copies =
             audit::duplicates::among(&subject, &looks, self.near.options(), run.jobs, &run.progress)?;

@@ -31,7 +31,7 @@ pub(super) struct DiscordanceArg {
 
 impl Verb for BalanceArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
-        let subject = self.target.open(run)?;
+        let subject = self.target.open(run, None)?;
         let report = balance(&subject, self.discordance.discordance);
         target::print(&run.output, &subject, &text(&subject, &report), json(&report));
         Ok(ExitCode::SUCCESS)

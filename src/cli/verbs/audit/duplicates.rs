@@ -62,7 +62,7 @@ impl NearArgs {
 impl Verb for DuplicatesArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         check_outputs([(&self.near.groups, Replaced::Table(HEADER)), (&self.html, Replaced::Page)])?;
-        let subject = self.target.open(run)?;
+        let subject = self.target.open(run, self.near.groups.as_deref())?;
         let report = duplicates(&subject, self.near.options(), run.jobs, &run.progress)?;
         self.near.write_groups(&report)?;
         write_sheet(self.html.as_deref(), &subject, Some(&report), None)?;

@@ -53,7 +53,7 @@ impl LimitArgs {
 impl Verb for ImagesArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         check_outputs([(&self.html, Replaced::Page)])?;
-        let subject = self.target.open(run)?;
+        let subject = self.target.open(run, None)?;
         let report = images(&subject, &self.limits.limits(), run.jobs, &run.progress)?;
         write_sheet(self.html.as_deref(), &subject, None, Some(&report))?;
         target::print(&run.output, &subject, &text(&subject, &report), json(&subject, &report));
@@ -77,6 +77,21 @@ pub(super) fn text(subject: &Subject, report: &ImagesReport) -> Page {
             writeln!(text, "  … and {more} more {} (--json and --html have all)", remark.as_str());
         }
     }
+    let (tagged, turned) = (report.orientations.len(), report.turned().count());
+    if tagged > 0 {
+        let turns = match (turned, subject.turns()) {
+            (0, _) => "none of them is turned by it".to_owned(),
+            (_, true) => format!("it turns {turned} of them, and so does a build by the recipe"),
+            (_, false) => format!("it turns {turned} of them, and a build ignores it"),
+        };
+        writeln!(text, "  {} with an EXIF orientation: {turns}", count(tagged, "image"));
+    }
+    for (at, orientation) in report.turned().take(SHOWN) {
+        writeln!(text, "  turned  {}  orientation {orientation}", subject.images[at].path);
+    }
+    if turned > SHOWN {
+        writeln!(text, "  … and {} more turned (--json has all)", turned - SHOWN);
+    }
     text
 }
 
@@ -89,5 +104,11 @@ pub(super) fn json(subject: &Subject, report: &ImagesReport) -> Map<String, Valu
         });
         map.insert(remark.as_str().into(), found.collect());
     }
+    let turned = report.turned().map(|(at, orientation)| {
+        let item = &subject.images[at];
+        json!({ "path": item.path, "source_id": item.source_id, "orientation": orientation })
+    });
+    let turned: Vec<Value> = turned.collect();
+    map.insert("orientation".into(), json!({ "tagged": report.orientations.len(), "turned": turned }));
     map
 }

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::target::{RecipeArg, check_outputs};
-use crate::cli::args::RegistryArg;
+use super::target::check_outputs;
+use crate::cli::args::{RecipeArg, RegistryArg};
 use crate::cli::console::Page;
 use crate::cli::exit::{self, ExitCode};
 use crate::cli::output::Output;
@@ -214,7 +214,7 @@ impl Verb for LabelsArgs {
         check_outputs([(&self.html, Replaced::Page), (&self.scores, Replaced::Table(SCORES))])?;
         self.claims.as_deref().map_or(Ok(()), files::check_output)?;
         let evidence = self.evidence()?;
-        let recipe = self.recipe.read(run)?;
+        let recipe = run.folder_recipe(&self.recipe, self.claims.as_deref())?;
         let options = LabelsOptions {
             target: self.target.as_deref(),
             recipe: recipe.as_ref(),
@@ -226,7 +226,10 @@ impl Verb for LabelsArgs {
             jobs: run.jobs,
             evidence,
         };
-        let report = audit(&run.client(&self.registry)?, &options, &run.progress)?;
+        let mut report = audit(&run.client(&self.registry)?, &options, &run.progress)?;
+        if let (Some(_), Some(subject)) = (&self.claims, &report.subject) {
+            report.warnings.extend(subject.guess());
+        }
         if let Some(file) = &self.html {
             let mut sheet = Sheet::new("Labels to look at");
             add_to_sheet(&mut sheet, &report);

@@ -7,6 +7,7 @@ use clap::{ArgGroup, Args};
 use serde_json::json;
 
 use super::target::check_outputs;
+use crate::cli::args::RecipeArg;
 use crate::cli::console::Page;
 use crate::cli::exit::{self, ExitCode};
 use crate::cli::output::Output;
@@ -44,6 +45,8 @@ pub(in crate::cli) struct MaskArgs {
     /// Add the suspects as claims that no recipe counts to this ledger, which is made if it does not exist
     #[arg(long, value_name = "LEDGER")]
     claims: Option<PathBuf>,
+    #[command(flatten)]
+    recipe: RecipeArg,
 }
 
 impl Verb for MaskArgs {
@@ -54,7 +57,11 @@ impl Verb for MaskArgs {
         let Some(mask) = kept.or(self.issues.as_deref().map(Mask::Issues)) else {
             return Err(Error::Internal("no mask".into()));
         };
-        let report = find(&self.folder, mask)?;
+        let recipe = run.folder_recipe(&self.recipe, self.claims.as_deref())?;
+        let mut report = find(&self.folder, mask, recipe.as_ref())?;
+        if self.claims.is_some() {
+            report.warnings.extend(report.subject.guess());
+        }
         if let Some(file) = &self.html {
             let mut sheet = Sheet::new("Labels to look at");
             report.add_to_sheet(&mut sheet);
@@ -95,11 +102,12 @@ fn print(output: &Output, report: &MaskReport, top: Option<usize>) {
     }
     let listed = &all[..top.unwrap_or(all.len()).min(all.len())];
     let images = || listed.iter().map(|(_, at)| &report.subject.images[*at]);
+    let id = |at: &usize| Some(&report.subject.images[*at].source_id).filter(|_| !report.others.contains(at));
     let object = json!({
         "mask": report.name,
         "flagged": listed.iter().map(|(position, _)| position).collect::<Vec<_>>(),
         "images": images().map(|image| &image.path).collect::<Vec<_>>(),
-        "source_ids": images().map(|image| &image.source_id).collect::<Vec<_>>(),
+        "source_ids": listed.iter().map(|(_, at)| id(at)).collect::<Vec<_>>(),
         "counts": { "rows": report.rows, "flagged": all.len() },
         "warnings": report.warnings,
     });

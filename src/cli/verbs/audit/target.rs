@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use crate::cli::args::RegistryArg;
+use crate::cli::args::{RecipeArg, RegistryArg};
 use crate::cli::console::Page;
 use crate::cli::output::Output;
 use crate::cli::run::Run;
 use isn_format::error::Result;
-use isn_format::recipe::Recipe;
 use isn_registry::files::{self, Replaced};
 use isn_registry::ops::audit::duplicates::DuplicatesReport;
 use isn_registry::ops::audit::images::ImagesReport;
@@ -29,27 +28,15 @@ pub(super) struct TargetArgs {
     registry: RegistryArg,
 }
 
-/// The recipe of a folder of images.
-#[derive(Debug, Args)]
-pub(super) struct RecipeArg {
-    /// The recipe of a folder, if it is of version 2: it says which folders are splits and classes, and so
-    /// the source ids
-    #[arg(long, value_name = "RECIPE.toml|NAME")]
-    recipe: Option<PathBuf>,
-}
-
-impl RecipeArg {
-    /// Reads the recipe, if one is given.
-    pub(super) fn read(&self, run: &Run) -> Result<Option<Recipe>> {
-        self.recipe.as_deref().map(|recipe| run.recipe(recipe).map(|file| file.recipe)).transpose()
-    }
-}
-
 impl TargetArgs {
-    /// Opens the images.
-    pub(super) fn open(&self, run: &Run) -> Result<Subject> {
-        let recipe = self.recipe.read(run)?;
-        Subject::open(&run.client(&self.registry)?, &self.target, &run.progress)?.by_recipe(recipe.as_ref())
+    /// Opens the images, whose source ids are written to a file if one is given.
+    pub(super) fn open(&self, run: &Run, written: Option<&Path>) -> Result<Subject> {
+        let recipe = run.folder_recipe(&self.recipe, written)?;
+        let client = run.client(&self.registry)?;
+        let mut subject = Subject::open(&client, &self.target, recipe.as_ref(), &run.progress)?;
+        let guess = written.and_then(|_| subject.guess());
+        subject.warnings.extend(guess);
+        Ok(subject)
     }
 }
 
@@ -96,6 +83,7 @@ fn with_what(subject: &Subject, mut object: Map<String, Value>) -> Value {
     object.insert("what".into(), json!(subject.what));
     object.insert("images".into(), json!(subject.images.len()));
     object.insert("unsigned".into(), json!(subject.unsigned));
+    object.insert("warnings".into(), json!(subject.warnings));
     Value::Object(object)
 }
 

@@ -18,7 +18,7 @@ use isn_format::class::ClassId;
 use isn_format::error::{Error, Result, count};
 use isn_format::ledger::date::timestamp;
 use isn_format::ledger::{Claim, Decision, MAX_LEN, Reason, Row, Says, Verdict};
-use isn_registry::ops::ledger::{add, looks_like_a_file};
+use isn_registry::ops::ledger::{add, looks_like_a_file, of_no_image};
 
 /// Arguments of `isn ledger add`.
 #[derive(Debug, Args)]
@@ -62,16 +62,22 @@ impl Verb for AddArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         let ids = self.ids()?;
         let rows = ids.iter().map(|id| self.row(id)).collect::<Result<Vec<_>>>()?;
+        let mut warnings = Vec::new();
         if let Some(file) = ids.iter().find(|id| looks_like_a_file(id)) {
-            run.output.warn([format!(
+            warnings.push(format!(
                 "{file} looks like a file, and a source id has no extension: `isn ledger check` finds ids \
                  that no image has"
-            )]);
+            ));
         }
+        if let Some(beside) = run.recipe_beside(&self.ledger) {
+            let images = ids.iter().map(String::as_str);
+            warnings.extend(of_no_image(&beside.recipe, !self.claim, images));
+        }
+        run.output.warn(&warnings);
         let is_new = !self.ledger.exists();
         add(&self.ledger, &rows)?;
         run.complete();
-        print(&run.output, &self.ledger, &rows, is_new);
+        print(&run.output, &self.ledger, &rows, is_new, &warnings);
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -144,7 +150,7 @@ impl AddArgs {
     }
 }
 
-fn print(output: &Output, path: &Path, added: &[Row], is_new: bool) {
+fn print(output: &Output, path: &Path, added: &[Row], is_new: bool, warnings: &[String]) {
     let new = if is_new { " (a new ledger)" } else { "" };
     let Some(first) = added.first() else { return };
     let ids = match added.len() {
@@ -152,7 +158,8 @@ fn print(output: &Output, path: &Path, added: &[Row], is_new: bool) {
         several => count(several, "image"),
     };
     let text = Page::of(format_args!("{}{new}: {ids}: {}", path.display(), said(first)));
-    let mut object = json!({ "ledger": path_json(path), "new": is_new, "row": row(first) });
+    let mut object =
+        json!({ "ledger": path_json(path), "new": is_new, "row": row(first), "warnings": warnings });
     if added.len() > 1 {
         object["rows"] = added.iter().map(row).collect();
     }

@@ -11,6 +11,7 @@ use crate::cli::output::Output;
 use crate::cli::run::{Run, Verb};
 use isn_format::corrections::Action;
 use isn_format::error::{Result, count};
+use isn_format::ledger::policy::ClaimCount;
 use isn_registry::ops::ledger::{CheckReport, check};
 
 /// Arguments of `isn ledger check`.
@@ -70,6 +71,11 @@ fn print(output: &Output, report: &CheckReport) {
         }));
     }
     report.problems.iter().for_each(|line| writeln!(text, "problem: {line}"));
+    if report.claims.all > 0 {
+        let ClaimCount { all, here } = report.claims;
+        let of = if report.by_source { "this source" } else { "the recipe's classes" };
+        writeln!(text, "claims: {here} of {all} are about images of {of}");
+    }
     let of = tally.map(|(name, n)| format!("{n} {name}")).join(", ");
     writeln!(
         text,
@@ -80,8 +86,8 @@ fn print(output: &Output, report: &CheckReport) {
         count(report.problems.len(), "problem"),
     );
     let object = json!({
-        "ledger": report.ledger, "rows": report.rows, "decided": decided, "open": open, "problems": report.problems,
-        "warnings": report.warnings,
+        "ledger": report.ledger, "rows": report.rows, "decided": decided, "open": open, "claims": report.claims,
+        "problems": report.problems, "warnings": report.warnings,
     });
     output.print(&text, object);
 }

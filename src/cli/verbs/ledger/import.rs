@@ -44,7 +44,8 @@ impl Verb for ImportArgs {
         let unsaid = Unsaid { source: self.source.as_deref(), date };
         let recipe = self.recipe.as_deref().map(|recipe| run.recipe(recipe)).transpose()?;
         let recipe = recipe.as_ref().map(|file| &file.recipe);
-        let report = import(&self.ledger, &self.file, recipe, unsaid)?;
+        let beside = run.recipe_beside(&self.ledger).map(|one| one.recipe).filter(|_| recipe.is_none());
+        let report = import(&self.ledger, &self.file, recipe, beside.as_ref(), unsaid)?;
         run.complete();
         print(&run.output, &self.ledger, &self.file, &report);
         Ok(ExitCode::SUCCESS)
@@ -52,6 +53,7 @@ impl Verb for ImportArgs {
 }
 
 fn print(output: &Output, path: &Path, file: &Path, report: &ImportReport) {
+    output.warn(&report.warnings);
     let (format, there) = (report.format.as_str(), report.found - report.added);
     let (rows, images) = (count(report.found, "row"), count(report.images, "image"));
     let mut text = Page::of(format_args!("{}: {rows} about {images}, read as {format}", file.display()));
@@ -68,6 +70,7 @@ fn print(output: &Output, path: &Path, file: &Path, report: &ImportReport) {
         "skipped": report.skipped,
         "added": report.added,
         "conflicts": report.conflicts,
+        "warnings": report.warnings,
     });
     output.print_done(&text, object);
 }

@@ -27,9 +27,16 @@ pub struct ImagesReport {
     pub images: usize,
     /// The remarks, the gravest first, then in the order of the images.
     pub found: Vec<Remarked>,
+    /// The images with an EXIF orientation, by their positions, each with it: 1 turns nothing.
+    pub orientations: Vec<(usize, u8)>,
 }
 
 impl ImagesReport {
+    /// Returns the images whose orientation turns or mirrors the picture.
+    pub fn turned(&self) -> impl Iterator<Item = (usize, u8)> {
+        self.orientations.iter().copied().filter(|(_, orientation)| *orientation != 1)
+    }
+
     /// Counts each kind of remark, including zeros.
     pub fn counts(&self) -> BTreeMap<Remark, usize> {
         let mut counts: BTreeMap<Remark, usize> = Remark::ALL.iter().map(|&remark| (remark, 0)).collect();
@@ -62,5 +69,7 @@ pub fn among(looks: &[Look], limits: &Limits) -> ImagesReport {
     };
     let mut found: Vec<Remarked> = looks.iter().enumerate().flat_map(of_one).collect();
     found.sort_by_key(|found| (found.remark, found.at));
-    ImagesReport { images: looks.len(), found }
+    let orientations =
+        looks.iter().enumerate().filter_map(|(at, look)| Some((at, look.orientation?))).collect();
+    ImagesReport { images: looks.len(), found, orientations }
 }

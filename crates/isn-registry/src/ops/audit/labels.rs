@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::features::{self, ModelOptions};
 use super::sheet::{SHOWN, Thumbnails};
-use super::subject::{Item, Subject};
+use super::subject::{FolderRecipe, Item, Subject};
 use crate::audit::labels::{self, Filter, Rank, Suspect};
 use crate::audit::learn::{self, Learner, ridge};
 use crate::audit::matrix::{MAX_LEN, Matrix};
@@ -19,7 +19,6 @@ use crate::sheet::{Figure, Sheet};
 use isn_format::class::{ClassId, MAX_CLASSES, csv_field, parse_classes};
 use isn_format::error::{Error, Result, count};
 use isn_format::ledger::{Claim, Row, Says};
-use isn_format::recipe::Recipe;
 use isn_format::text::is_formula;
 
 /// The maximum length of a table of labels, in bytes: those of ten million images have some 0.2 GB.
@@ -56,8 +55,8 @@ pub struct LabelsOptions<'a> {
     pub evidence: Evidence<'a>,
     /// The images: a folder or a version. Rows are in the order of their paths.
     pub target: Option<&'a str>,
-    /// The recipe of a folder, see [`Subject::by_recipe`].
-    pub recipe: Option<&'a Recipe>,
+    /// The recipe of a folder, see [`Subject::open`].
+    pub recipe: Option<&'a FolderRecipe>,
     /// A file of labels, one row for each image; the classes of the images if `None`.
     pub labels: Option<&'a Path>,
     /// A `classes.csv` that gives the class of each column.
@@ -140,7 +139,7 @@ pub fn add_to_sheet(sheet: &mut Sheet, report: &LabelsReport) {
 /// [`Error::Invalid`] with the row and column of what is wrong in a file, or if something is missing; those
 /// of [`Subject::open`].
 pub fn audit(client: &Client, options: &LabelsOptions<'_>, progress: &dyn Progress) -> Result<LabelsReport> {
-    let open = |target| Subject::open(client, target, progress)?.by_recipe(options.recipe);
+    let open = |target| Subject::open(client, target, options.recipe, progress);
     let mut subject = options.target.map(open).transpose()?;
     let mut class_ids = options.classes.map(read_classes).transpose()?;
     if class_ids.is_none() && options.labels.is_none() {

@@ -41,5 +41,5 @@ pub fn look(subject: &Subject, jobs: usize, progress: &dyn Progress) -> Result<V
 
 /// An image without pixels, for the reason `why`.
 fn unread(why: String) -> Look {
-    Look { blake3: Digest::of(&[]), seen: Err(why) }
+    Look { blake3: Digest::of(&[]), orientation: None, seen: Err(why) }
 }

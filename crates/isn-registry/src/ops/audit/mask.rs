@@ -1,17 +1,19 @@
 //! `isn audit mask`: the suspects of a study that published a mask, or the positions of images, in the order
 //! in which torchvision's ImageFolder reads a folder.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::labels::read_npy;
 use super::sheet::{SHOWN, Thumbnails};
-use super::subject::{Item, Subject};
+use super::subject::{FolderRecipe, Item, Subject};
 use crate::audit::npy::{Array, Elements};
 use crate::sheet::{Figure, Sheet};
 use isn_format::error::{Error, Result, count};
 use isn_format::ledger::{Claim, Row, Says};
+use isn_format::source_kind::SourceKind;
+use isn_format::split::Split;
 
 /// A file that marks images by their positions.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +42,8 @@ pub struct MaskReport {
     pub suspects: Vec<(usize, usize)>,
     /// The images.
     pub subject: Subject,
+    /// The indexes of those that are none of the recipe's, if there is a recipe: they have no source id.
+    pub others: BTreeSet<usize>,
     /// Warnings for the user.
     pub warnings: Vec<String>,
 }
@@ -57,7 +61,7 @@ impl MaskReport {
                 evidence: format!("position {position} in the order of ImageFolder"),
             })
         };
-        self.suspects.iter().map(claim).collect()
+        self.suspects.iter().filter(|(_, at)| !self.others.contains(at)).map(claim).collect()
     }
 
     /// Adds the suspects to a contact sheet.
@@ -75,28 +79,34 @@ impl MaskReport {
 }
 
 /// Finds the images of a folder that a mask puts in doubt. Of a folder with splits, the mask is of the split
-/// that has as many images.
+/// that has as many images. With `recipe`, images have the source ids of a build by it; the mask also counts
+/// images of other classes, which have none.
 ///
 /// # Errors
 /// [`Error::Invalid`] if the file is no mask, or if the folder has another number of images than it;
 /// [`Error::Io`] if either cannot be read.
-pub fn find(folder: &Path, mask: Mask<'_>) -> Result<MaskReport> {
+pub fn find(folder: &Path, mask: Mask<'_>, recipe: Option<&FolderRecipe>) -> Result<MaskReport> {
     let what = mask.path().display().to_string();
     let Array { shape, elements } = read_npy(mask.path())?;
     let [length] = shape[..] else {
         return Err(Error::invalid(what, "has two dimensions: expected one value for each image"));
     };
-    let subject = Subject::folder_or_tree(folder)?;
+    let mut subject = Subject::folder_or_tree(folder)?;
     check_counted(folder, &subject)?;
+    let folders = folders_of(recipe);
+    let others = match recipe {
+        Some(recipe) => subject.name_by(folder, recipe)?,
+        None => BTreeSet::new(),
+    };
     let mut warnings = subject.warnings.clone();
     let (order, positions): (_, Vec<usize>) = match (mask, elements) {
         (_, Elements::Booleans(values)) => {
             let suspect = matches!(mask, Mask::Issues(_));
             let marked = values.iter().enumerate().filter(|(_, value)| **value == suspect);
-            (in_order(&subject, &what, Some(length))?, marked.map(|(at, _)| at).collect())
+            (in_order(&subject, &folders, &what, Some(length))?, marked.map(|(at, _)| at).collect())
         }
         (Mask::Issues(_), Elements::Integers(positions)) => {
-            let order = in_order(&subject, &what, None)?;
+            let order = in_order(&subject, &folders, &what, None)?;
             let positions = checked(&what, &positions, order.len())?;
             warnings.push(format!(
                 "{what} does not say how many images it counts: check that the first suspects are what they \
@@ -125,8 +135,13 @@ pub fn find(folder: &Path, mask: Mask<'_>) -> Result<MaskReport> {
         ));
     }
     let name = mask.path().file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let suspects = positions.into_iter().map(|position| (position, order[position])).collect();
-    Ok(MaskReport { name, rows: order.len(), suspects, subject, warnings })
+    let suspects: Vec<(usize, usize)> =
+        positions.into_iter().map(|position| (position, order[position])).collect();
+    let left = suspects.iter().filter(|(_, at)| others.contains(at)).count();
+    if left > 0 {
+        warnings.push(format!("{} of no class of the recipe, and without a claim", count(left, "suspect")));
+    }
+    Ok(MaskReport { name, rows: order.len(), suspects, subject, others, warnings })
 }
 
 /// Refuses a folder where ImageFolder counts more files than are images here, so that positions would differ.
@@ -182,26 +197,35 @@ fn checked(what: &str, positions: &[i64], images: usize) -> Result<Vec<usize>> {
     positions.iter().enumerate().map(position).collect()
 }
 
-/// Returns the images in the order of ImageFolder: by class, then by folder, then by name. `length` is the
-/// number that there must be.
-fn in_order(subject: &Subject, what: &str, length: Option<usize>) -> Result<Vec<usize>> {
-    let splits = subject.splits();
-    let mut parts: Vec<Vec<usize>> = match &splits[..] {
-        [] => vec![(0..subject.images.len()).collect()],
-        splits => {
-            let of = |split| subject.images.iter().enumerate().filter(move |(_, i)| i.split == Some(split));
-            splits.iter().map(|split| of(*split).map(|(at, _)| at).collect()).collect()
+/// The folders of splits.
+fn folders_of(recipe: Option<&FolderRecipe>) -> Vec<String> {
+    match recipe.map(|one| &one.recipe.source) {
+        Some(spec) if spec.kind != SourceKind::List => {
+            spec.split_folders().into_iter().map(|(_, folder)| folder.to_owned()).collect()
         }
+        _ => Split::ALL.map(|split| split.to_string()).into(),
+    }
+}
+
+/// Returns the images in the order of ImageFolder: by class, then by folder, then by name. `folders` are
+/// those of splits, and `length` is the number that there must be.
+fn in_order(subject: &Subject, folders: &[String], what: &str, length: Option<usize>) -> Result<Vec<usize>> {
+    /// The indexes of the images in a folder, with their paths in it.
+    type Part<'s> = Vec<(usize, &'s str)>;
+    let all = || subject.images.iter().enumerate().map(|(at, item)| (at, item.path.as_str()));
+    let in_folder = |folder: &String| -> Part<'_> {
+        all().filter_map(|(at, path)| Some((at, path.strip_prefix(folder)?.strip_prefix('/')?))).collect()
     };
-    let counts: Vec<String> = match &splits[..] {
-        [] => vec![count(subject.images.len(), "image")],
-        splits => {
-            let of = |(split, part): (_, &Vec<usize>)| format!("{} in {split}", count(part.len(), "image"));
-            splits.iter().zip(&parts).map(of).collect()
-        }
-    };
-    parts.retain(|part| length.is_none_or(|length| part.len() == length));
-    let Ok([order]) = <[Vec<usize>; 1]>::try_from(parts) else {
+    let mut parts: Vec<(String, Part<'_>)> =
+        folders.iter().map(|folder| (format!(" in {folder}"), in_folder(folder))).collect();
+    parts.retain(|(_, part)| !part.is_empty());
+    if parts.is_empty() {
+        parts.push((String::new(), all().collect()));
+    }
+    let counts: Vec<String> =
+        parts.iter().map(|(place, part)| format!("{}{place}", count(part.len(), "image"))).collect();
+    parts.retain(|(_, part)| length.is_none_or(|length| part.len() == length));
+    let Ok([(_, part)]) = <[_; 1]>::try_from(parts) else {
         let has = length.map_or_else(String::new, |length| format!("has {length} values, but "));
         let why = format!(
             "{has}{} has {}: name the folder that ImageFolder was given, with the same images",
@@ -210,19 +234,15 @@ fn in_order(subject: &Subject, what: &str, length: Option<usize>) -> Result<Vec<
         );
         return Err(Error::invalid(what, why));
     };
-    let mut placed =
-        order.into_iter().map(|at| Ok((place(&subject.images[at])?, at))).collect::<Result<Vec<_>>>()?;
+    let place = |(at, path)| Ok((place(&subject.images[at], path)?, at));
+    let mut placed = part.into_iter().map(place).collect::<Result<Vec<_>>>()?;
     placed.sort_unstable();
     Ok(placed.into_iter().map(|(_, at)| at).collect())
 }
 
-/// Returns what ImageFolder sorts an image by. In the flat `val/` of ILSVRC2012, the class stands for its
-/// folder.
-fn place(item: &Item) -> Result<(&str, &str, &str)> {
-    let path = match item.split {
-        Some(_) => item.path.split_once('/').map_or("", |(_, rest)| rest),
-        None => &item.path,
-    };
+/// Returns what ImageFolder sorts an image by, which has `path` in the folder. In the flat `val/` of
+/// ILSVRC2012, the class stands for its folder.
+fn place<'s>(item: &'s Item, path: &'s str) -> Result<(&'s str, &'s str, &'s str)> {
     match (path.rsplit_once('/'), &item.class) {
         (Some((folder, name)), _) => Ok((folder.split('/').next().unwrap_or(folder), folder, name)),
         (None, Some(class)) => Ok((class.as_str(), class.as_str(), path)),

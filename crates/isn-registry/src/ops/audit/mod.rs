@@ -12,4 +12,4 @@ pub mod sheet;
 pub mod subject;
 mod version;
 
-pub use subject::{Item, Subject};
+pub use subject::{FolderRecipe, Item, Subject};

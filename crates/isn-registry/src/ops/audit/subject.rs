@@ -1,7 +1,9 @@
 //! [`Subject`]: what an audit examines: a folder of images, a tree, a build or a version in a registry. Its
 //! images can be read one at a time, from any number of threads.
 
-use std::collections::BTreeMap;
+mod bare;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,22 +16,24 @@ use crate::files;
 use crate::ops::verify::store::StoreKind;
 use crate::progress::Progress;
 use crate::registry::{Registry, Snapshot, build};
-use crate::source::{Source, Survey, image_stem, is_litter};
+use crate::source::{Position, Source, Survey};
 use crate::steps::images::{self, Wanted};
 use crate::steps::unsigned;
-use crate::transport;
-use crate::tree_file::{list_of, read_classes, read_sums};
+use crate::transport::{self, Access};
+use crate::tree_file::read_lists;
 use isn_format::class::ClassId;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Error, Missing, Result, count};
-use isn_format::ilsvrc2012;
 use isn_format::pixel_spec::ExifOrientation;
 use isn_format::recipe::Recipe;
 use isn_format::shard::MAX_IMAGE_LEN;
 use isn_format::source_kind::SourceKind;
-use isn_format::source_spec::{Ids, nfc};
+use isn_format::source_spec::{SourceSpec, segments};
 use isn_format::split::Split;
-use isn_format::tree::{B3SUMS, CLASSES};
+use isn_format::tree::B3SUMS;
+
+/// The maximum number of warnings about what is wrong with a source.
+const TOLD: usize = 20;
 
 /// One image of a [`Subject`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +63,30 @@ pub struct Subject {
     pub unsigned: &'static [&'static str],
     /// What a build by the recipe, if one is given, does about EXIF orientations.
     pub(crate) orientation: ExifOrientation,
+    naming: Naming,
     storage: Storage,
+}
+
+/// Where source ids are from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Naming {
+    /// An index, or the source of a recipe.
+    Known,
+    /// The names of files, as all classes are those of ILSVRC2012.
+    Names,
+    /// The paths of files.
+    Paths,
+    /// The paths in a tree.
+    Tree,
+}
+
+/// The recipe of a folder, which says what its images are called.
+#[derive(Debug)]
+pub struct FolderRecipe {
+    /// The recipe.
+    pub recipe: Recipe,
+    /// Its file, if nobody named it: it was found beside what is written.
+    pub found: Option<PathBuf>,
 }
 
 /// Where the bytes of the images are.
@@ -69,6 +96,8 @@ enum Storage {
         root: PathBuf,
         files: Vec<String>,
     },
+    /// As a build reads them: perhaps from archives.
+    Source(Source),
     Version(Box<Version>),
     Build(Box<Version>),
 }
@@ -78,23 +107,30 @@ impl Subject {
     /// if there is no such folder, a version from the client's registries. In a folder, images are the files
     /// named `.jpeg`, `.jpg` or `.png`; `train/`, `val/` and `test/` are splits; the folder below (or the
     /// first, without splits) is the class; and the flat `val/` of ILSVRC2012 has the classes of its list.
-    /// Symlinks are followed. A version that comes over a network is first fetched into the cache, if there
-    /// is one.
+    /// With a `recipe`, images are what a build takes from the folder by it, with their splits, classes and
+    /// source ids, and pictures are turned as it turns them; the folder may be that of one split of the
+    /// source. Symlinks are followed. A version that comes over a network is first fetched into the cache, if
+    /// there is one.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is no such folder; [`Error::Invalid`] if it has no image or the target is
-    /// a registry; for a version, those of describing and fetching it.
-    pub fn open(client: &Client, target: &str, progress: &dyn Progress) -> Result<Subject> {
+    /// [`Error::NotFound`] if there is no such folder; [`Error::Invalid`] if it has no image, or none of the
+    /// recipe, or the target is a registry; for a version, those of describing and fetching it.
+    pub fn open(
+        client: &Client,
+        target: &str,
+        recipe: Option<&FolderRecipe>,
+        progress: &dyn Progress,
+    ) -> Result<Subject> {
         let path = Path::new(target);
         let subject = if path.is_dir() {
             match StoreKind::of(path) {
-                _ if !files::is_absent(&path.join(B3SUMS)) => Subject::tree(path)?,
+                _ if !files::is_absent(&path.join(B3SUMS)) => Subject::tree(path)?.by_version(client, path),
                 Some(StoreKind::Build) => Subject::build(path)?,
                 Some(StoreKind::Registry) => {
                     let why = "is a registry: name one of its versions, with --registry";
                     return Err(Error::invalid(target, why));
                 }
-                None => Subject::folder(path)?,
+                None => Subject::folder(path, recipe)?,
             }
         } else if path.exists() {
             return Err(Error::invalid(
@@ -114,38 +150,138 @@ impl Subject {
         Ok(subject)
     }
 
-    /// Takes splits, classes and source ids of a folder's images from a recipe of version 2, if one is given:
-    /// it may call its folders as it likes. Images that are none of the recipe's are left out with a warning,
-    /// and pictures are turned as a build turns them. Anything but a folder stays as it is.
+    /// Opens a folder of images, by its recipe if there is one. A recipe that nobody named may be that of
+    /// other images.
+    fn folder(root: &Path, recipe: Option<&FolderRecipe>) -> Result<Subject> {
+        let Some(FolderRecipe { recipe, found }) = recipe else { return Subject::bare_folder(root) };
+        let of_source = Subject::source(root, recipe)?;
+        match (of_source, found) {
+            (Some(mut subject), found) => {
+                subject.warnings.extend(found.iter().map(|file| {
+                    let file = file.display();
+                    format!("images, classes and source ids are those of the recipe {file}, as --recipe is not given")
+                }));
+                Ok(subject)
+            }
+            (None, None) => {
+                let why = format!("has no image of the classes of the recipe of {}", recipe.id());
+                Err(Error::invalid(root.display(), why))
+            }
+            (None, Some(file)) => {
+                let mut subject = Subject::bare_folder(root)?;
+                let (file, what) = (file.display(), &subject.what);
+                subject
+                    .warnings
+                    .push(format!("the recipe {file} is not that of {what}: no image is of its classes"));
+                Ok(subject)
+            }
+        }
+    }
+
+    /// Opens the source of a recipe, or what is in the folder of one of its splits; `None` if it has no image
+    /// of the recipe's classes. What is wrong with it is a warning.
+    pub(super) fn source(root: &Path, recipe: &Recipe) -> Result<Option<Subject>> {
+        let (above, inside) = above(root, &recipe.source).unwrap_or((root.into(), String::new()));
+        let Survey { mut source, problems, .. } =
+            Source::survey(&recipe.source, &above, &recipe.classes, None)?;
+        source.images.retain(|image| image.path.starts_with(&inside));
+        if source.images.is_empty() {
+            return Ok(None);
+        }
+        let mut wrong: Vec<String> = problems.into_iter().map(|problem| problem.why).collect();
+        wrong.append(&mut source.absent_rows);
+        let more = wrong.len().saturating_sub(TOLD);
+        let more = (more > 0).then(|| format!("{more} more like this: `isn source check` names all"));
+        wrong.truncate(TOLD);
+        let warnings = wrong.into_iter().chain(more).chain(source.warnings.drain(..)).collect();
+        source.images.sort_by(|a, b| a.path.cmp(&b.path));
+        let has_splits = source.images.iter().any(|image| image.split != Split::Train);
+        let items = source.images.iter().map(|image| Item {
+            path: image.path[inside.len()..].to_owned(),
+            class: Some(image.class.clone()),
+            split: has_splits.then_some(image.split),
+            source_id: image.id.clone(),
+        });
+        Ok(Some(Subject {
+            what: root.display().to_string(),
+            images: items.collect(),
+            labels: recipe.classes.iter().map(|one| (one.id.clone(), one.label.clone())).collect(),
+            warnings,
+            unsigned: &[],
+            orientation: recipe.image.exif_orientation,
+            naming: Naming::Known,
+            storage: Storage::Source(source),
+        }))
+    }
+
+    /// Gives the images of a folder the names that a build by its recipe gives them, and returns the indexes
+    /// of those that are none of the recipe's.
     ///
     /// # Errors
-    /// [`Error::Io`] if the folder cannot be read; [`Error::Invalid`] if it has none of the recipe's images.
-    pub fn by_recipe(mut self, recipe: Option<&Recipe>) -> Result<Subject> {
-        let (Storage::Folder { root, files }, Some(recipe)) = (&mut self.storage, recipe) else {
-            return Ok(self);
-        };
-        self.orientation = recipe.image.exif_orientation;
-        if recipe.source.ids != Ids::Text || recipe.source.kind == SourceKind::Ilsvrc2012 {
-            return Ok(self);
+    /// As [`Subject::open`].
+    pub(super) fn name_by(&mut self, root: &Path, recipe: &FolderRecipe) -> Result<BTreeSet<usize>> {
+        if self.naming == Naming::Tree {
+            return Ok(BTreeSet::new());
         }
-        let Survey { source, problems, .. } = Source::survey(&recipe.source, root, &recipe.classes, None)?;
-        if source.images.is_empty() {
-            let why = format!("has no image of the classes of the recipe of {}", recipe.id());
-            return Err(Error::invalid(root.display(), why));
+        let named = Subject::folder(root, Some(recipe))?;
+        self.warnings.extend(named.warnings);
+        if named.naming != Naming::Known {
+            return Ok(BTreeSet::new());
         }
-        let problems = problems.into_iter().map(|problem| problem.why);
-        self.warnings = problems.chain(source.absent_rows).chain(source.warnings).collect();
-        *files = source.images.iter().map(|image| image.path.clone()).collect();
-        self.labels = recipe.classes.iter().map(|one| (one.id.clone(), one.label.clone())).collect();
-        let has_splits = source.images.iter().any(|image| image.split != Split::Train);
-        let items = source.images.into_iter().map(|image| Item {
-            path: image.path,
-            class: Some(image.class),
-            split: has_splits.then_some(image.split),
-            source_id: image.id,
-        });
-        self.images = items.collect();
-        Ok(self)
+        self.naming = Naming::Known;
+        let mut named: HashMap<String, Item> =
+            named.images.into_iter().map(|item| (item.path.clone(), item)).collect();
+        let mut others = BTreeSet::new();
+        for (at, item) in self.images.iter_mut().enumerate() {
+            match named.remove(&item.path) {
+                Some(named) => *item = named,
+                None => drop(others.insert(at)),
+            }
+        }
+        Ok(others)
+    }
+
+    /// Takes the source ids of a tree from the index of its version, if the registries have that and no
+    /// network is needed. A tree has no index.
+    fn by_version(mut self, client: &Client, root: &Path) -> Subject {
+        let Some(pin) = read_lists(root).ok().and_then(|lists| lists.pin()) else { return self };
+        let here = Client { access: Access { offline: true, ..client.access.clone() }, ..client.clone() };
+        let Ok(runtime) = transport::runtime() else { return self };
+        let Ok((_, snapshot)) = runtime.block_on(here.snapshot(&pin)) else { return self };
+        let rows = snapshot.index().rows();
+        let ids: HashMap<&str, &str> =
+            rows.iter().map(|row| (row.path.as_str(), row.source.as_str())).collect();
+        for item in &mut self.images {
+            // The pin is the hash of the list that the paths are from.
+            if let Some(id) = ids.get(item.path.as_str()) {
+                item.source_id = (*id).into();
+            }
+        }
+        self.unsigned = snapshot.head.unsigned();
+        self.warnings.extend(unsigned::notice(self.unsigned));
+        self.naming = Naming::Known;
+        self
+    }
+
+    /// Says how source ids were guessed, for whoever writes them to a file; `None` if they are known.
+    pub fn guess(&self) -> Option<String> {
+        let what = &self.what;
+        let first = self.images.first().map_or("", |item| &item.source_id);
+        match self.naming {
+            Naming::Known => None,
+            Naming::Names => Some(format!(
+                "{what} is taken for ImageNet, by its classes, so source ids are file names ({first}); a recipe of \
+                 another kind has others: name it with --recipe"
+            )),
+            Naming::Paths => Some(format!(
+                "source ids are guessed from the paths in {what} ({first}); its recipe knows them: name it with \
+                 --recipe"
+            )),
+            Naming::Tree => Some(format!(
+                "{what} is a tree, which has no source ids, and no registry here has its version: they are guessed from \
+                 its paths ({first}). Name the version, or the source with --recipe"
+            )),
+        }
     }
 
     /// Returns the bytes of image `at`.
@@ -156,6 +292,10 @@ impl Subject {
     pub fn read(&self, at: usize) -> Result<Vec<u8>> {
         match &self.storage {
             Storage::Folder { root, files } => files::read_beside(&join(root, &files[at]), MAX_IMAGE_LEN),
+            Storage::Source(source) => match source.images[at].position {
+                Position::File => files::read_beside(&source.path_of(&source.images[at]), MAX_IMAGE_LEN),
+                _ => source.read(&source.images[at]),
+            },
             Storage::Version(version) => version.read(at),
             Storage::Build(version) => version.read(at).map_err(build::of_build),
         }
@@ -163,10 +303,7 @@ impl Subject {
 
     /// Leaves out images of a folder that cannot be decoded, each with its reason, in ascending order.
     pub(super) fn leave_out(&mut self, undecodable: &[(usize, String)]) {
-        let (Storage::Folder { files, .. }, Some((first, why))) = (&mut self.storage, undecodable.first())
-        else {
-            return;
-        };
+        let Some((first, why)) = undecodable.first().filter(|_| self.is_folder()) else { return };
         let what = count(undecodable.len(), "image");
         let path = &self.images[*first].path;
         self.warnings.push(format!(
@@ -174,104 +311,22 @@ impl Subject {
         ));
         for (at, _) in undecodable.iter().rev() {
             self.images.remove(*at);
-            files.remove(*at);
+            match &mut self.storage {
+                Storage::Folder { files, .. } => drop(files.remove(*at)),
+                Storage::Source(source) => drop(source.images.remove(*at)),
+                Storage::Version(_) | Storage::Build(_) => {}
+            }
         }
+    }
+
+    /// Whether a build by the recipe turns pictures as their EXIF orientations say.
+    pub fn turns(&self) -> bool {
+        self.orientation == ExifOrientation::Apply
     }
 
     /// Whether each image is a file of the user's own.
     pub(crate) fn is_folder(&self) -> bool {
-        matches!(self.storage, Storage::Folder { .. })
-    }
-
-    /// Returns the splits that have images.
-    pub fn splits(&self) -> Vec<Split> {
-        Split::ALL.into_iter().filter(|&split| self.images.iter().any(|i| i.split == Some(split))).collect()
-    }
-
-    /// Opens a tree as `isn pull` writes it, with the images that its list names. Finding other files is up
-    /// to `isn verify`.
-    pub(in crate::ops) fn tree(root: &Path) -> Result<Subject> {
-        let list = list_of(root);
-        let sums = read_sums(root, list)?;
-        let paths = sums.lines().iter().map(|line| line.path.as_str()).filter(|path| *path != CLASSES);
-        let mut subject = Subject::of_paths(root, paths.map(Into::into).collect());
-        // There is no index here, but paths in a tree are `split/class/stem`, and the stem comes from the
-        // source.
-        for item in &mut subject.images {
-            if !is_ilsvrc_stem(stem(&item.path)) {
-                item.source_id =
-                    without_extension(item.path.split_once('/').map_or("", |(_, rest)| rest)).into();
-            }
-        }
-        let classes = read_classes(root, &sums)?;
-        subject.labels = classes.into_iter().map(|class| (class.id, class.label)).collect();
-        Ok(subject)
-    }
-
-    /// Opens a folder of images, which may be a tree.
-    pub(in crate::ops) fn folder_or_tree(root: &Path) -> Result<Subject> {
-        if files::is_absent(&root.join(B3SUMS)) { Subject::folder(root) } else { Subject::tree(root) }
-    }
-
-    fn folder(root: &Path) -> Result<Subject> {
-        let (mut paths, mut others) = (Vec::new(), Vec::new());
-        walk(root, "", &mut Vec::new(), &mut paths, &mut others)?;
-        paths.sort_unstable();
-        let mut subject = Subject::of_paths(root, paths);
-        if let Some(first) = others.iter().min() {
-            let what = count(others.len(), "file");
-            subject
-                .warnings
-                .push(format!("left out {what}, not a JPEG or PNG by name; the first is {first}"));
-        }
-        Ok(subject)
-    }
-
-    /// Makes a subject of images by their sorted paths, with splits, classes and source ids as
-    /// [`Subject::open`] describes.
-    fn of_paths(root: &Path, files: Vec<String>) -> Subject {
-        let split_of = |path: &str| path.split_once('/').and_then(|(first, _)| first.parse::<Split>().ok());
-        let has_splits = files.iter().any(|path| split_of(path).is_some());
-        let mut unnamed: Vec<&str> = Vec::new();
-        let mut images: Vec<Item> = Vec::with_capacity(files.len());
-        for path in &files {
-            let split = split_of(path);
-            let rest = match split {
-                Some(_) => path.split_once('/').map_or("", |(_, rest)| rest),
-                None => path,
-            };
-            let folder =
-                rest.split_once('/').map(|(folder, _)| folder).filter(|_| split.is_some() || !has_splits);
-            let class = match folder {
-                Some(folder) => folder.parse().ok(),
-                None => told_class(stem(path)),
-            };
-            if let (None, Some(folder)) = (&class, folder) {
-                unnamed.push(folder);
-            }
-            images.push(Item { path: path.clone(), class, split, source_id: String::new() });
-        }
-        // ILSVRC2012 is recognised by its classes. Its source ids are stems, as in every other copy of it.
-        let is_ilsvrc =
-            images.iter().all(|i| i.class.as_ref().is_some_and(|c| ilsvrc2012::is_class(c.as_str())));
-        for item in &mut images {
-            let id = if is_ilsvrc { stem(&item.path) } else { without_extension(&item.path) };
-            item.source_id = nfc(id).into_owned();
-        }
-        let mut warnings = Vec::new();
-        unnamed.sort_unstable();
-        unnamed.dedup();
-        if let Some(first) = unnamed.first() {
-            let what = count(unnamed.len(), "folder");
-            warnings.push(format!(
-                "{what} cannot be the name of a class (A-Z a-z 0-9 . _ -); the first is {first}"
-            ));
-        }
-        let storage = Storage::Folder { root: root.to_path_buf(), files };
-        let labels = BTreeMap::new();
-        let unsigned = &[];
-        let (what, orientation) = (root.display().to_string(), ExifOrientation::Ignore);
-        Subject { what, images, labels, warnings, unsigned, orientation, storage }
+        matches!(self.storage, Storage::Folder { .. } | Storage::Source(_))
     }
 
     pub(in crate::ops) fn build(root: &Path) -> Result<Subject> {
@@ -326,141 +381,25 @@ impl Subject {
             warnings: snapshot.head.warnings,
             unsigned: &[],
             orientation: ExifOrientation::Ignore,
+            naming: Naming::Known,
             storage: storage(Box::new(version)),
         })
     }
 }
 
+/// If `root` is the folder of one of a source's splits, returns the folder of the source, and what paths in
+/// it begin with.
+fn above(root: &Path, spec: &SourceSpec) -> Option<(PathBuf, String)> {
+    let folders = spec.split_folders().into_iter().map(|(_, folder)| segments(folder));
+    let folders: Vec<Vec<&str>> = folders.filter(|folder| !folder.is_empty()).collect();
+    if spec.kind == SourceKind::List || folders.iter().any(|folder| root.join(folder.join("/")).is_dir()) {
+        return None;
+    }
+    let real = fs::canonicalize(root).ok()?;
+    let folder = folders.into_iter().find(|folder| real.ends_with(folder.join("/")))?;
+    Some((real.ancestors().nth(folder.len())?.to_path_buf(), folder.join("/") + "/"))
+}
+
 fn join(root: &Path, path: &str) -> PathBuf {
     path.split('/').fold(root.to_path_buf(), |at, segment| at.join(segment))
-}
-
-fn without_extension(path: &str) -> &str {
-    match path.rsplit_once('.') {
-        Some((stem, extension)) if !extension.contains('/') && !stem.ends_with('/') => stem,
-        _ => path,
-    }
-}
-
-fn stem(path: &str) -> &str {
-    without_extension(path.rsplit('/').next().unwrap_or(path))
-}
-
-/// Returns the class that a file name of ILSVRC2012 tells.
-fn told_class(stem: &str) -> Option<ClassId> {
-    if let Some(number) = stem.strip_prefix("ILSVRC2012_val_") {
-        let number = number.parse().ok().filter(|_| number.len() == 8)?;
-        return ilsvrc2012::val_class(number)?.parse().ok();
-    }
-    let (wnid, _) = stem.split_once('_')?;
-    ilsvrc2012::is_class(wnid).then(|| wnid.parse().ok())?
-}
-
-/// Whether a stem is one of ILSVRC2012's, which are unique in themselves.
-fn is_ilsvrc_stem(stem: &str) -> bool {
-    told_class(stem).is_some()
-}
-
-/// Collects every image below `folder` by its path. `above` is the chain of folders that lead here, with
-/// links resolved. Litter is skipped, as in the sources of builds.
-fn walk(
-    root: &Path,
-    folder: &str,
-    above: &mut Vec<PathBuf>,
-    images: &mut Vec<String>,
-    others: &mut Vec<String>,
-) -> Result<()> {
-    let here = if folder.is_empty() { root.to_path_buf() } else { join(root, folder) };
-    let real = fs::canonicalize(&here).map_err(Error::io("read", &here))?;
-    if above.contains(&real) {
-        return Err(Error::invalid(here.display(), "is a link to a folder above it"));
-    }
-    above.push(real);
-    for name in files::names_in(&here)? {
-        if is_litter(&name) {
-            continue;
-        }
-        let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
-        let file = here.join(&name);
-        let is_dir = match fs::metadata(&file) {
-            // A link that leads nowhere is a file that cannot be read.
-            Err(_) if file.is_symlink() => false,
-            about => about.map_err(Error::io("look at", &file))?.is_dir(),
-        };
-        if is_dir {
-            walk(root, &path, above, images, others)?;
-        } else if image_stem(&name).is_some() {
-            images.push(path);
-        } else {
-            others.push(path);
-        }
-    }
-    above.pop();
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn items(paths: &[&str]) -> Vec<(String, String, String)> {
-        let subject = Subject::of_paths(Path::new("x"), paths.iter().map(|path| (*path).into()).collect());
-        let text = |item: &Item| {
-            let class = item.class.as_ref().map_or("-".into(), ToString::to_string);
-            (item.split.map_or("-".into(), |split| split.to_string()), class, item.source_id.clone())
-        };
-        subject.images.iter().map(text).collect()
-    }
-
-    fn row(split: &str, class: &str, id: &str) -> (String, String, String) {
-        (split.into(), class.into(), id.into())
-    }
-
-    #[test]
-    fn splits_classes_and_ids_come_from_places_and_names() {
-        assert_eq!(
-            items(&["train/n01440764/n01440764_10026.JPEG", "val/ILSVRC2012_val_00000293.JPEG"]),
-            [
-                row("train", "n01440764", "n01440764_10026"),
-                row("val", ilsvrc2012::val_class(293).unwrap(), "ILSVRC2012_val_00000293"),
-            ]
-        );
-        assert_eq!(
-            items(&["ant/a.png", "ant/deep/b.x.jpg", "c.png", "e\u{301}.png"]),
-            [
-                row("-", "ant", "ant/a"),
-                row("-", "ant", "ant/deep/b.x"),
-                row("-", "-", "c"),
-                row("-", "-", "é")
-            ]
-        );
-        assert_eq!(
-            items(&["other/a.png", "test/bee/a.png", "train/a.png"]),
-            [row("-", "-", "other/a"), row("test", "bee", "test/bee/a"), row("train", "-", "train/a")]
-        );
-    }
-
-    #[test]
-    fn litter_is_passed_over_as_in_sources() {
-        let dir = tempfile::tempdir().unwrap();
-        let litter =
-            ["@eaDir/a.png", "__MACOSX/ant/a.png", "ant/.DS_Store", "ant/Thumbs.db", "ant/@EADIR/a.png"];
-        for path in litter.iter().chain(&["ant/a.png", "ant/notes.txt"]) {
-            let file = join(dir.path(), path);
-            fs::create_dir_all(files::parent(&file)).unwrap();
-            fs::write(file, path).unwrap();
-        }
-        let subject = Subject::folder(dir.path()).unwrap();
-        let paths: Vec<&str> = subject.images.iter().map(|item| item.path.as_str()).collect();
-        assert_eq!(paths, ["ant/a.png"]);
-        let warnings = ["left out 1 file, not a JPEG or PNG by name; the first is ant/notes.txt"];
-        assert_eq!(subject.warnings, warnings);
-    }
-
-    #[test]
-    fn a_folder_that_is_no_class_is_said() {
-        let subject = Subject::of_paths(Path::new("x"), vec!["bald eagle/a.png".into()]);
-        assert_eq!(subject.images[0].class, None);
-        assert!(subject.warnings[0].contains("bald eagle"), "{:?}", subject.warnings);
-    }
 }

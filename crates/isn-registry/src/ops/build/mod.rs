@@ -27,7 +27,7 @@ use isn_format::description::Description;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Reject, Result, There, count};
 use isn_format::index::{Index, Row};
-use isn_format::ledger::policy::Settled;
+use isn_format::ledger::policy::{ClaimCount, Settled};
 use isn_format::manifest::{self, Manifest, Objects, Previous};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
@@ -106,6 +106,9 @@ pub struct BuildReport {
     /// their class until then.
     #[serde(default)]
     pub open: Vec<String>,
+    /// How many claims of the ledger are about images of the source.
+    #[serde(default)]
+    pub claims: ClaimCount,
     /// The files and folders of the source that are no images of it.
     #[serde(default)]
     pub left_out: Vec<LeftOut>,
@@ -165,7 +168,7 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
     let dropped = too_small(recipe, &source, options.jobs, progress)?;
     let settled = inputs.settle(&source)?;
     let previous = inputs.previous.as_ref().map(|(_, assignments)| assignments);
-    let plan = Plan::new(recipe, &settled.corrections, &source, &inputs.groups, previous, &dropped)?;
+    let plan = Plan::new(recipe, &settled, &source, &inputs.groups, previous, &dropped)?;
     let job = job_digest(inputs, &source);
     if let Some(report) = finished(&out, &job)? {
         (options.named)();
@@ -449,6 +452,7 @@ fn describe(
             .filter(|r| r.cause == Cause::Surplus)
             .map(|r| source.images[r.source].id.clone())
             .collect(),
+        claims: settled.claims,
         open: settled.open.iter().map(|open| open.source_id.clone()).collect(),
         left_out: source.left_out.clone(),
         warnings: [

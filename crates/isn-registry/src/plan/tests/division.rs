@@ -1,5 +1,7 @@
 //! What holds for every policy, whatever the images, groups and removals.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 const POLICIES: [&str; 3] = ["pool", "threshold", "top-up"];
