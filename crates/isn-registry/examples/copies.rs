@@ -34,19 +34,18 @@ fn draw(number_of: u64, cosines: &[[f64; SIDE]; WAVES]) -> Vec<u8> {
     let (mut layout, mut own) = (number_of % LAYOUTS, number_of + LAYOUTS);
     let mut rows = [[0.0; SIDE]; WAVES];
     for (v, row) in rows.iter_mut().enumerate() {
-        for u in 0..WAVES {
+        for (u, wave) in cosines.iter().enumerate() {
             let length = ((u * u + v * v) as f64).sqrt().max(0.7);
             let shared = if u + v < 5 { number(&mut layout) } else { 0.0 };
             let strength = 60.0 * (shared + number(&mut own)) / (length * length.sqrt());
-            row.iter_mut().zip(&cosines[u]).for_each(|(sum, cosine)| *sum += strength * cosine);
+            row.iter_mut().zip(wave).for_each(|(sum, cosine)| *sum += strength * cosine);
         }
     }
     let mut rgb = Vec::with_capacity(SIDE * SIDE * 3);
-    for y in 0..SIDE {
-        for x in 0..SIDE {
-            let level: f64 = 128.0 + (0..WAVES).map(|v| rows[v][x] * cosines[v][y]).sum::<f64>();
-            rgb.extend([level.clamp(0.0, 255.0) as u8; 3]);
-        }
+    for at in 0..SIDE * SIDE {
+        let (x, y) = (at % SIDE, at / SIDE);
+        let level: f64 = 128.0 + rows.iter().zip(cosines).map(|(row, wave)| row[x] * wave[y]).sum::<f64>();
+        rgb.extend([level.clamp(0.0, 255.0) as u8; 3]);
     }
     rgb
 }
@@ -71,7 +70,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut cosines = [[0.0; SIDE]; WAVES];
     for (u, wave) in cosines.iter_mut().enumerate() {
         for (x, value) in wave.iter_mut().enumerate() {
-            *value = (std::f64::consts::PI * ((2 * x + 1) * u) as f64 / (2 * SIDE) as f64).cos();
+            *value = libm::cos(std::f64::consts::PI * ((2 * x + 1) * u) as f64 / (2 * SIDE) as f64);
         }
     }
     let begun = Instant::now();

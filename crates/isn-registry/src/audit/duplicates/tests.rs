@@ -17,7 +17,7 @@ fn sample(count: u64, centres: u64) -> Vec<Option<Print>> {
     };
     let print = |i: u64| {
         let views = std::array::from_fn::<u64, VIEWS, _>(|view| hash(i + 13 * view as u64, 0));
-        Print::made(Hashes(views), (i % 5 == 0).then(|| hash(i + 7, 1 << 40)), i % 3 == 0)
+        Print::made(Hashes(views), i.is_multiple_of(5).then(|| hash(i + 7, 1 << 40)), i.is_multiple_of(3))
     };
     (0..count).map(|i| (i % 17 != 0).then(|| print(i))).collect()
 }
