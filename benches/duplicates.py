@@ -3,8 +3,8 @@ among images that are not copies, and the time of an audit of 13,000 images.
 
 usage: duplicates.py WORK --isn PROGRAM --slice DIR {recall|originals|pairs|speed}
 
-  recall     alters 250 images (JPEG of quality 30, 96 pixels, 1.4 times as light, 2% cut off each border and
-             off two, and mirrored) and prints the share of copies that are in the group of their original
+  recall     alters 250 images in each of the ways of ALTER and prints the share of copies that are in the group
+             of their original, and how many groups join different pictures that are in none without copies
   originals  audits the images as they are, and makes WORK/originals.png of every group for inspection
   pairs      the distances and similarities of copies, and of the nearest pairs that are not copies, from
              which thresholds are chosen
@@ -17,6 +17,7 @@ Needs Pillow. `--slice` names a folder of photographs, nested to any depth.
 import argparse
 import io
 import json
+import math
 import random
 import resource
 import subprocess
@@ -24,7 +25,7 @@ import sys
 import time
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageEnhance, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 COPIES = 250
 # The exit code of an audit that finds something.
@@ -45,13 +46,87 @@ def cut(left, top, right, bottom):
     return alter
 
 
+def frame(share, colour):
+    return lambda p: ImageOps.expand(p, round(share * min(p.size)), colour)
+
+
+def bars(across, down, colour):
+    def alter(picture):
+        w, h = picture.size
+        left, top = round(w * across), round(h * down)
+        page = Image.new("RGB", (w + 2 * left, h + 2 * top), colour)
+        page.paste(picture, (left, top))
+        return page
+
+    return alter
+
+
+def tilted(degrees, is_cut=False, expand=False):
+    """Turned by a few degrees: with black corners, or with as much cut off as shows none."""
+    share = math.tan(math.radians(abs(degrees))) / 2
+
+    def alter(picture):
+        turned = picture.rotate(degrees, Image.BICUBIC, expand=expand)
+        return cut(share, share, share, share)(turned) if is_cut else turned
+
+    return alter
+
+
+def text(picture):
+    """A caption across the lower part, white with a black outline."""
+    picture, (w, h) = picture.copy(), picture.size
+    size = max(10, h // 9)
+    ImageDraw.Draw(picture).text((w * 0.06, h * 0.82), "Sample caption", "white", ImageFont.load_default(size),
+                                 stroke_width=max(1, size // 12), stroke_fill="black")
+    return picture
+
+
+def watermark(picture):
+    """Two words, half transparent and aslant, one of them across the middle."""
+    w, h = picture.size
+    layer = Image.new("RGBA", picture.size, (0, 0, 0, 0))
+    draw = ImageDraw.Draw(layer)
+    draw.text((w * 0.12, h * 0.42), "SAMPLE", (255, 255, 255, 128), ImageFont.load_default(max(10, w // 7)))
+    draw.text((w * 0.5, h * 0.9), "example.org", (255, 255, 255, 160), ImageFont.load_default(max(8, w // 16)))
+    return Image.alpha_composite(picture.convert("RGBA"), layer.rotate(20)).convert("RGB")
+
+
+TURNS = Image.Transpose
 ALTER = {
     "jpeg30": jpeg30,
     "96px": lambda p: p.resize((96, max(1, round(96 * p.height / p.width))), Image.BICUBIC),
     "bright": lambda p: ImageEnhance.Brightness(p).enhance(1.4),
-    "crop": cut(0.02, 0.02, 0.02, 0.02),
-    "crop-corner": cut(0.02, 0.02, 0, 0),
+    "grey": lambda p: ImageOps.grayscale(p).convert("RGB"),
+    "inverted": ImageOps.invert,
     "mirror": ImageOps.mirror,
+    "flip": ImageOps.flip,
+    "turn90": lambda p: p.transpose(TURNS.ROTATE_270),
+    "turn180": lambda p: p.transpose(TURNS.ROTATE_180),
+    "turn270": lambda p: p.transpose(TURNS.ROTATE_90),
+    "transposed": lambda p: p.transpose(TURNS.TRANSPOSE),
+    "crop2": cut(0.02, 0.02, 0.02, 0.02),
+    "crop2-corner": cut(0.02, 0.02, 0, 0),
+    "crop5": cut(0.05, 0.05, 0.05, 0.05),
+    "crop10": cut(0.1, 0.1, 0.1, 0.1),
+    "crop10-left": cut(0.1, 0, 0, 0),
+    "crop10-top": cut(0, 0.1, 0, 0),
+    "crop10-right": cut(0, 0, 0.1, 0),
+    "crop10-bottom": cut(0, 0, 0, 0.1),
+    "crop10-corner": cut(0.1, 0.1, 0, 0),
+    "crop5-left": cut(0.05, 0, 0, 0),
+    "crop7-uneven": cut(0.07, 0.02, 0.03, 0.08),
+    "crop7-mirror": lambda p: ImageOps.mirror(cut(0.07, 0.07, 0.07, 0.07)(p)),
+    "crop15": cut(0.15, 0.15, 0.15, 0.15),
+    "frame-white": frame(0.06, "white"),
+    "frame-black": frame(0.1, "black"),
+    "frame-grey": frame(0.03, (120, 130, 110)),
+    "letterbox": bars(0, 0.14, "black"),
+    "pillarbox": bars(0.2, 0, "white"),
+    "tilt3": tilted(3),
+    "tilt3-expanded": tilted(-3, expand=True),
+    "tilt3-cut": tilted(3, is_cut=True),
+    "text": text,
+    "watermark": watermark,
 }
 
 
@@ -91,16 +166,19 @@ def altered(args, kind):
 
 
 def recall(args):
-    print("| copies | found | reported that are none |\n|---|---|---|")
-    for kind in ALTER:
+    print("| copies | found | groups of different pictures |\n|---|---|---|")
+    report = audit(args, originals(args), *args.more)
+    # Originals may be copies of each other.
+    same = {Path(p).stem: Path(group[0]).stem for group in report["exact"] + report["near"] for p in group}
+    for kind in args.kinds or ALTER:
         folder = altered(args, kind)
         report = audit(args, folder, *args.more)
         groups = report["exact"] + report["near"]
         copies = [path.stem for path in files_of(folder / "val")]
         found = {Path(p).stem for group in groups for p in group if p.startswith("val/")
                  and any(q == p.replace("val/", "train/") for q in group)}
-        others = sum(len({Path(p).stem for p in group}) > 1 for group in groups)
-        print(f"| {kind} | {len(found)} of {len(copies)}: {len(found) / len(copies):.3f} | {others} groups |", flush=True)
+        others = sum(len({same.get(Path(p).stem, Path(p).stem) for p in group}) > 1 for group in groups)
+        print(f"| {kind} | {len(found)} of {len(copies)}: {len(found) / len(copies):.3f} | {others} |", flush=True)
 
 
 def sheet(folder, groups, path):
@@ -190,6 +268,7 @@ def main():
     parser.add_argument("what", choices=["recall", "originals", "pairs", "speed"])
     parser.add_argument("--isn", type=Path, default=Path("target/release/isn"))
     parser.add_argument("--slice", type=Path, required=True)
+    parser.add_argument("--kinds", type=str.split, metavar="KINDS", help="only these kinds of copies, in one string")
     parser.add_argument("--encode", choices=["png", "jpg"], default="png")
     parser.add_argument("--more", type=str.split, default=[], metavar="ARGUMENTS", help="more arguments for isn, in one string")
     args = parser.parse_args()

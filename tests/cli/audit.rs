@@ -123,6 +123,46 @@ fn copies_are_found_and_nothing_else() {
 }
 
 #[test]
+fn turned_framed_and_inverted_copies_are_told_as_such() {
+    let sandbox = Sandbox::new();
+    let framed = |seed: u64| {
+        let mut page = image::RgbImage::from_pixel(190, 150, image::Rgb([255; 3]));
+        imageops::replace(&mut page, &picture(seed), 15, 15);
+        page
+    };
+    let mut negative = picture(4);
+    imageops::invert(&mut negative);
+    let copies = [
+        ("quarter", imageops::rotate90(&picture(0))),
+        ("upside_down", imageops::flip_vertical(&picture(1))),
+        ("framed", framed(2)),
+        ("cut", imageops::crop_imm(&picture(3), 16, 12, 128, 96).to_image()),
+        ("negative", negative),
+    ];
+    for (seed, (name, copy)) in copies.iter().enumerate() {
+        save(&sandbox, &format!("data/{seed}.png"), &picture(seed as u64));
+        save(&sandbox, &format!("data/{seed}_{name}.png"), copy);
+    }
+    // Frames of one kind are not alike for their frame, whatever is in them.
+    save(&sandbox, "data/6.png", &framed(6));
+    save(&sandbox, "data/7.png", &framed(7));
+    let report = audit(&sandbox, &["duplicates", "data"]);
+    let pairs = report["pairs"].as_array().unwrap();
+    let told: Vec<Value> = pairs
+        .iter()
+        .map(|pair| json!([pair["b"], pair["mirrored"], pair["turned"], pair["inverted"]]))
+        .collect();
+    let expected = json!([
+        ["0_quarter.png", false, 90, false],
+        ["1_upside_down.png", true, 180, false],
+        ["2_framed.png", false, 0, false],
+        ["3_cut.png", false, 0, false],
+        ["4_negative.png", false, 0, true],
+    ]);
+    assert_eq!(json!(told), expected);
+}
+
+#[test]
 fn blank_pictures_are_copies_only_if_they_are_the_same() {
     let sandbox = Sandbox::new();
     for level in [10, 11, 200] {

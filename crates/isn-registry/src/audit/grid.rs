@@ -11,6 +11,26 @@ const MAX_LENGTH: u32 = 1 << 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grid(Vec<u16>);
 
+/// A part of a picture: the pixels from `left` to before `right`, and from `top` to before `bottom`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Area {
+    /// The first column.
+    pub left: u32,
+    /// The first row.
+    pub top: u32,
+    /// The column after the last.
+    pub right: u32,
+    /// The row after the last.
+    pub bottom: u32,
+}
+
+impl Area {
+    /// Returns all of a picture.
+    pub fn whole(width: u32, height: u32) -> Area {
+        Area { left: 0, top: 0, right: width, bottom: height }
+    }
+}
+
 /// The part of a pixel's extent that is in one cell.
 struct Span {
     pixel: usize,
@@ -40,11 +60,21 @@ impl Grid {
     /// cell is the mean over its area of (77 R + 150 G + 29 B) / 256, which is ITU-R BT.601 in 8-bit weights.
     /// The grid of a mirrored picture is the mirrored grid.
     pub fn of(width: u32, height: u32, rgb: &[u8]) -> Option<Grid> {
-        let row_len = width as usize * 3;
-        let is_whole = row_len.checked_mul(height as usize) == Some(rgb.len());
-        if width == 0 || height == 0 || width.max(height) > MAX_LENGTH || !is_whole {
+        Grid::within(width, height, rgb, Area::whole(width, height))
+    }
+
+    /// Returns the grid of a part of a picture, as [`Grid::of`] would of that part alone; `None` also if the
+    /// part is empty or not within the picture.
+    pub fn within(width: u32, height: u32, rgb: &[u8], area: Area) -> Option<Grid> {
+        let is_whole = (width as usize * 3).checked_mul(height as usize) == Some(rgb.len());
+        let is_within =
+            area.left < area.right && area.right <= width && area.top < area.bottom && area.bottom <= height;
+        if width.max(height) > MAX_LENGTH || !is_whole || !is_within {
             return None;
         }
+        let (stride, start) = (width as usize * 3, area.left as usize * 3);
+        let (width, height) = (area.right - area.left, area.bottom - area.top);
+        let row_len = width as usize * 3;
         let across = spans(width);
         let mut cells = Vec::with_capacity(SIDE * SIDE);
         // Rows are summed channel by channel, which compilers make fast; the luminance is computed from the
@@ -52,7 +82,7 @@ impl Grid {
         let mut sums = vec![0u32; row_len];
         let down = spans(height);
         for (at, span) in down.iter().enumerate() {
-            let row = &rgb[span.pixel * row_len..][..row_len];
+            let row = &rgb[(area.top as usize + span.pixel) * stride + start..][..row_len];
             sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += u32::from(value) * span.weight);
             if down.get(at + 1).is_none_or(|next| next.cell != span.cell) {
                 let mut line = [0u64; SIDE];
@@ -77,19 +107,6 @@ impl Grid {
     /// Returns the cells in whole grey levels, rounded half up.
     pub fn levels(&self) -> Vec<u8> {
         self.0.iter().map(|&cell| ((u32::from(cell) + 128) >> 8).min(255) as u8).collect()
-    }
-
-    /// Returns 32 × 32 cells, each the sum of four.
-    pub(crate) fn halved(&self) -> Vec<u32> {
-        let at = |x: usize, y: usize| u32::from(self.0[y * SIDE + x]);
-        let (half, mut out) = (SIDE / 2, Vec::with_capacity(SIDE * SIDE / 4));
-        for y in 0..half {
-            out.extend((0..half).map(|x| {
-                let (x, y) = (2 * x, 2 * y);
-                at(x, y) + at(x + 1, y) + at(x, y + 1) + at(x + 1, y + 1)
-            }));
-        }
-        out
     }
 
     /// Returns the standard deviation of the cells, in grey levels, which tells how much there is to see.

@@ -9,7 +9,7 @@ use super::labels::Rank;
 use super::learn::{Learner, predict};
 use super::matrix::{Matrix, Values};
 use super::resolution::{mcnemar_smallest, wilson_half_width};
-use super::similar::{Detail, similarity};
+use super::similar::{Detail, Fit, similarity};
 use super::{grid::Grid, npy, pixels};
 
 const VECTOR: &str = include_str!("../../../../tests/vectors/audits.txt");
@@ -64,7 +64,7 @@ fn found() -> String {
     let edges = features[192..].iter().copied();
     writeln!(text, "pixels {} {}", bits(edges.take(9)), hash(features.iter().copied())).unwrap();
     let detail = |seed| Detail::of(&Grid::of(120, 100, &picture(seed).pixels).unwrap().levels());
-    writeln!(text, "similarity {}", bits([similarity(&detail(1), &detail(2))])).unwrap();
+    writeln!(text, "similarity {}", bits([similarity(&detail(1), &detail(2), Fit::SAME)])).unwrap();
     let told = [wilson_half_width(0.9, 250), mcnemar_smallest(1720, 0.1).unwrap()];
     writeln!(text, "resolution {}", bits(told)).unwrap();
     text

@@ -35,8 +35,9 @@ pub(in crate::cli) struct DuplicatesArgs {
 /// What counts as a copy.
 #[derive(Debug, Args)]
 pub(super) struct NearArgs {
-    /// The maximum number of bits, of 64, in which the perceptual hashes of near copies differ
-    #[arg(long, value_name = "BITS", default_value = "8", value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_DISTANCE)))]
+    /// The maximum number of bits, of 63, in which the perceptual hashes of near copies differ; beyond 11,
+    /// not all such pairs are found
+    #[arg(long, value_name = "BITS", default_value = "11", value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_DISTANCE)))]
     distance: u32,
     /// The minimum similarity of near copies, from 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = SIMILAR, value_parser = parse_share)]
@@ -118,9 +119,9 @@ pub(super) fn json(subject: &Subject, report: &DuplicatesReport) -> Map<String, 
         groups.iter().map(|group| group.members.iter().map(|item| json!(item.path)).collect()).collect()
     };
     let pairs = report.pairs.iter().map(|near| {
-        let pair = &near.pair;
         json!({
-            "a": path(pair.a), "b": path(pair.b), "distance": pair.distance, "mirrored": pair.mirrored,
+            "a": path(near.a), "b": path(near.b), "distance": near.distance, "mirrored": near.mirrored,
+            "turned": near.turned, "inverted": near.inverted,
             "similarity": (near.similarity * 1e4).round() / 1e4,
         })
     });

@@ -1,6 +1,6 @@
 //! `isn audit duplicates`: finds images that are there more than once: the same file, the same pixels, or a
-//! copy that was saved again, resized, lightened, trimmed or mirrored. It also tells which of them are in
-//! more than one split.
+//! copy that was saved again, resized, lightened, trimmed, framed, mirrored or turned. It also tells which of
+//! them are in more than one split.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,9 +8,10 @@ use rayon::prelude::*;
 
 use super::looks::look;
 use super::subject::{Item, Subject};
-use crate::audit::duplicates::{Pair, UnionFind, near_pairs};
+use crate::audit::duplicates::{Candidate, candidates};
+use crate::audit::groups::UnionFind;
 use crate::audit::look::{Look, Seen, levels};
-use crate::audit::phash::Hashes;
+use crate::audit::print::Print;
 use crate::audit::similar::{Detail, SIMILAR, similarity};
 use crate::parallel::in_order;
 use crate::progress::{Progress, Unit};
@@ -23,6 +24,9 @@ use isn_format::text::is_formula;
 /// skipped.
 const BATCH: usize = 512;
 
+/// The number of guesses about one pair that are tried, the nearest by their hashes.
+const GUESSES: usize = 4;
+
 /// What counts as a copy.
 #[derive(Clone, Copy, Debug)]
 pub struct NearOptions {
@@ -34,15 +38,25 @@ pub struct NearOptions {
 
 impl Default for NearOptions {
     fn default() -> Self {
-        NearOptions { distance: 8, similarity: SIMILAR }
+        NearOptions { distance: 11, similarity: SIMILAR }
     }
 }
 
 /// A pair whose similarity was confirmed on pixels.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NearPair {
-    /// The two images, and the distance of their hashes.
-    pub pair: Pair,
+    /// The first image, by its position in [`Subject::images`].
+    pub a: usize,
+    /// The second image, which comes after the first.
+    pub b: usize,
+    /// The number of bits in which the hashes differ by which it was found.
+    pub distance: u32,
+    /// Whether the second is a mirror image of the first.
+    pub mirrored: bool,
+    /// By how many degrees the second is turned clockwise, after mirroring: 0, 90, 180 or 270.
+    pub turned: u16,
+    /// Whether one is the negative of the other.
+    pub inverted: bool,
     /// The similarity of their details.
     pub similarity: f64,
 }
@@ -180,28 +194,37 @@ pub fn among(
     let exact = groups.groups();
 
     // One image of each exact group is enough.
-    let hashes: Vec<Option<Hashes>> = (0..looks.len())
-        .map(|at| seen(looks, at).filter(|_| groups.first(at) == at).and_then(|seen| seen.hashes))
+    let prints: Vec<Option<&Print>> = (0..looks.len())
+        .map(|at| seen(looks, at).filter(|_| groups.first(at) == at).and_then(|seen| seen.print.as_ref()))
         .collect();
     let pool = crate::parallel::pool(jobs)?;
-    let mut candidates = pool.install(|| near_pairs(&hashes, options.distance));
-    candidates.sort_unstable_by_key(|pair| (pair.distance, pair.a, pair.b));
-    let levels = levels_of(subject, &candidates, jobs, progress)?;
-    let mut pairs = Vec::new();
-    for batch in candidates.chunks(BATCH) {
+    progress.begin("compare hashes", Unit::Images, looks.len() as u64);
+    let found = pool.install(|| candidates(&prints, options.distance, |more| progress.advance(more as u64)));
+    progress.end();
+    let mut guessed: Vec<&[Candidate]> = found.chunk_by(|a, b| places(a) == places(b)).collect();
+    guessed.sort_by_key(|guesses| (guesses[0].distance, places(&guesses[0])));
+    let levels = levels_of(subject, &found, jobs, progress)?;
+    let mut pairs: Vec<NearPair> = Vec::new();
+    progress.begin("compare pictures", Unit::Images, guessed.len() as u64);
+    for batch in guessed.chunks(BATCH) {
         // Pairs within one group need no more evidence. The resulting groups do not depend on the order.
-        let open: Vec<Pair> =
-            batch.iter().copied().filter(|pair| groups.first(pair.a) != groups.first(pair.b)).collect();
-        let confirm = |pair: &Pair| confirm(&levels, pair, options.similarity);
+        let is_open = |guesses: &&[Candidate]| {
+            let (a, b) = places(&guesses[0]);
+            groups.first(a) != groups.first(b)
+        };
+        let open: Vec<&[Candidate]> = batch.iter().copied().filter(is_open).collect();
+        let confirm = |guesses: &&[Candidate]| confirm(&prints, &levels, guesses, options.similarity);
         let confirmed: Vec<NearPair> = pool.install(|| open.par_iter().filter_map(confirm).collect());
         for near in confirmed {
-            groups.join(near.pair.a, near.pair.b);
+            groups.join(near.a, near.b);
             pairs.push(near);
         }
+        progress.advance(batch.len() as u64);
     }
-    pairs.sort_unstable_by_key(|near| near.pair);
+    progress.end();
+    pairs.sort_unstable_by_key(|near| (near.a, near.b));
 
-    let has_near: BTreeSet<usize> = pairs.iter().map(|near| groups.first(near.pair.a)).collect();
+    let has_near: BTreeSet<usize> = pairs.iter().map(|near| groups.first(near.a)).collect();
     let all = groups.groups();
     let near = all.iter().filter(|places| has_near.contains(&places[0])).cloned();
     let near: Vec<Group> = near.map(|places| Group::of(subject, places)).collect();
@@ -212,7 +235,7 @@ pub fn among(
         near,
         pairs,
         groups: all.into_iter().map(|places| Group::of(subject, places)).collect(),
-        low_contrast: in_all(|seen| seen.hashes.is_none()),
+        low_contrast: in_all(|seen| seen.print.is_none()),
         broken: looks.iter().filter(|look| look.seen.is_err()).count(),
     })
 }
@@ -221,18 +244,23 @@ fn seen(looks: &[Look], at: usize) -> Option<&Seen> {
     looks[at].seen.as_ref().ok()
 }
 
+/// The two images of a guess, in their order.
+fn places(guess: &Candidate) -> (usize, usize) {
+    (guess.one.min(guess.other) as usize, guess.one.max(guess.other) as usize)
+}
+
 /// Returns the levels of every image in a pair.
 fn levels_of(
     subject: &Subject,
-    pairs: &[Pair],
+    pairs: &[Candidate],
     jobs: usize,
     progress: &dyn Progress,
 ) -> Result<BTreeMap<usize, Vec<u8>>> {
-    let mut wanted: Vec<usize> = pairs.iter().flat_map(|pair| [pair.a, pair.b]).collect();
+    let mut wanted: Vec<usize> = pairs.iter().map(places).flat_map(|(a, b)| [a, b]).collect();
     wanted.sort_unstable();
     wanted.dedup();
     let mut found = BTreeMap::new();
-    progress.begin("compare near copies", Unit::Images, wanted.len() as u64);
+    progress.begin("read near copies", Unit::Images, wanted.len() as u64);
     let work = |(): &mut (), at: &usize| subject.read(*at).map(|bytes| levels(&bytes, subject.orientation));
     in_order(
         jobs,
@@ -250,15 +278,25 @@ fn levels_of(
     Ok(found)
 }
 
-/// Compares the details of a pair in the orientation that their hashes suggest, and in the other one if that
-/// does not match.
-fn confirm(levels: &BTreeMap<usize, Vec<u8>>, pair: &Pair, enough: f64) -> Option<NearPair> {
-    let (a, b) = (Detail::of(levels.get(&pair.a)?), Detail::of(levels.get(&pair.b)?));
-    let lay = |mirrored: bool| {
-        let similarity = if mirrored { similarity(&a, &b.mirrored()) } else { similarity(&a, &b) };
-        NearPair { pair: Pair { mirrored, ..*pair }, similarity }
-    };
-    let first = lay(pair.mirrored);
-    let near = if first.similarity >= enough { first } else { lay(!pair.mirrored) };
-    (near.similarity >= enough).then_some(near)
+/// Compares the details of two images in each way that was guessed, the nearest first, until they are similar.
+fn confirm(
+    prints: &[Option<&Print>],
+    levels: &BTreeMap<usize, Vec<u8>>,
+    guesses: &[Candidate],
+    enough: f64,
+) -> Option<NearPair> {
+    guesses.iter().take(GUESSES).find_map(|found| {
+        let (one, other) = (found.one as usize, found.other as usize);
+        let (a, b) = (Detail::of(levels.get(&one)?), Detail::of(levels.get(&other)?));
+        let guess = found.guess;
+        let a = if guess.inverted { a.turned(guess.turn).inverted() } else { a.turned(guess.turn) };
+        let fit = guess.fit(prints[one]?, prints[other]?);
+        let similarity = similarity(&a, &b, fit);
+        // The images are told in their order, and a quarter turn the other way is another.
+        let turn = if one < other { guess.turn } else { guess.turn.inverse() };
+        let (mirrored, turned) = turn.as_degrees();
+        let ((a, b), distance) = (places(found), found.distance);
+        let near = NearPair { a, b, distance, mirrored, turned, inverted: guess.inverted, similarity };
+        (similarity >= enough).then_some(near)
+    })
 }
