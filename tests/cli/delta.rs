@@ -132,7 +132,7 @@ fn a_list_of_images_is_a_part_and_verify_knows_what_was_selected() {
         .fails(6, "image train/ant/nobody.png and 1 image more is not in grads@1.0");
     sandbox.write("wrong", b"# nothing\n");
     sandbox.pull("grads@1.0", &args).fails(1, "names no image");
-    sandbox.pull("grads@1.0", &["--to", "no", "--images", "nowhere"]).fails(1, "nowhere");
+    sandbox.pull("grads@1.0", &["--to", "no", "--images", "nowhere"]).fails(6, "nowhere");
     assert!(!sandbox.path("no").exists());
 
     // Verification notices an image that was removed from both the tree and the list of selected images.

@@ -83,7 +83,7 @@ fn exit_8_is_for_a_difference_and_asked_for() {
     assert_eq!(same["same"], true);
     sandbox.isn(&["diff", "out", "raw"]).fails(1, "is neither a tree");
     sandbox.isn(&["diff", "out", "grads@7.0", "--registry", "reg"]).fails(6, "grads@7.0");
-    sandbox.isn(&["diff", "out", "not/there"]).fails(1, "is neither a folder nor a version");
+    sandbox.isn(&["diff", "out", "not/there"]).fails(6, "not/there does not exist");
 }
 
 #[test]

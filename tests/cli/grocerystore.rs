@@ -26,7 +26,7 @@ fn it_is_listed_and_says_which_source_it_needs() {
     ] {
         assert!(ran.stderr.contains(told), "{told}: {}", ran.stderr);
     }
-    sandbox.isn(&["pull", "grocerystore@1.0", "--source", "nowhere"]).fails(1, "nowhere");
+    sandbox.isn(&["pull", "grocerystore@1.0", "--source", "nowhere"]).fails(6, "nowhere");
     assert!(!sandbox.path("grocerystore-1.0").exists());
     // The recipe and the groups that were released are those beside the datasheet.
     let registry = contents(&Path::new(env!("CARGO_MANIFEST_DIR")).join("registry"));

@@ -39,7 +39,7 @@ fn show_verify_and_watch() {
     assert!(verified.contains("nobody vouches for it"), "{verified}");
 
     let watch = [&["log", "watch", "--once"][..], &REG].concat();
-    forger.as_user("nobody", &watch).fails(4, "has no log that you trust");
+    forger.as_user("nobody", &watch).fails(4, "no key is trusted for the log of registry");
     // A log that this reader has seen before is not reported again.
     assert_eq!(forger.reader(&watch).ok().stdout, "");
     forger.append(b"noise");
@@ -153,7 +153,7 @@ fn a_proof_holds_offline() {
     let verify = |home: &str, args: &[&str]| forger.as_user(home, &[&["verify", "--proof"], args].concat());
     let ok = format!("ok: the release of grads@1.0 is entry 1 of log {origin}, which had 5 entries");
     verify("reader", &[proof]).fails(0, &ok);
-    verify("nobody", &[proof]).fails(4, "no key is trusted for it: give it with --log-key VKEY");
+    verify("nobody", &[proof]).fails(4, "also takes it by --log-key");
     verify("nobody", &[proof, "--log-key", &vkey]).fails(0, &ok);
     let json = verify("nobody", &[proof, "--log-key", &vkey, "--json"]).ok().json();
     assert_eq!(json["dataset"], forger.release_of("out", "1.0").dataset.prefixed());

@@ -30,6 +30,7 @@ fn sandbox() -> Sandbox {
         &CLASSES,
         "groups = \"groups.csv\"\n\n[corrections]\nfile = \"ledger.csv\"\n",
     );
+    sandbox.write("claims.csv", b"source_id\nant/ant_0\n");
     sandbox.write("groups.csv", b"source_id,group\nant/ant_0,1\nant/ant_1,1\n");
     let add = ["ledger", "add", "ledger.csv", "bee/bee_1", "keep", "--reason=correct", "--reviewer=Ann"];
     sandbox.isn(&add).ok();
@@ -87,7 +88,7 @@ fn recipe_ledger_and_groups_that_are_too_long() {
             &check,
             &["ledger", "show", "ledger.csv"],
             &["ledger", "add", "ledger.csv", "ant/ant_1", "keep", "--reason=correct", "--reviewer=Ann"],
-            &["ledger", "import", "ledger.csv", "groups.csv", "--source=s"],
+            &["ledger", "import", "ledger.csv", "claims.csv", "--source=s"],
             &["ledger", "import", "new.csv", "ledger.csv"],
             &["ledger", "diff", "ledger.csv", "groups.csv"],
             #[cfg(feature = "serve")]

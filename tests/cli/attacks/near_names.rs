@@ -64,7 +64,7 @@ fn what_takes_nothing_from_writers_is_told_with_what_does() {
     let next = "write to a registry in a folder or a bucket (--registry)";
     sandbox.isn(&["publish", "out", "--registry", "bundled", "--key", "me"]).fails(1, next);
     let next = "help: check the path: a relative path starts in the current folder";
-    sandbox.isn(&["publish", "nope", "--registry", "reg", "--key", "me"]).fails(1, next);
+    sandbox.isn(&["publish", "nope", "--registry", "reg", "--key", "me"]).fails(6, next);
     std::fs::create_dir(sandbox.path("source")).unwrap();
     let check = ["source", "check", "source", "--recipe", "imagebirds"];
     sandbox.isn(&check).fails(8, "help: get what is missing");

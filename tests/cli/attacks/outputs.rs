@@ -163,7 +163,7 @@ fn an_output_that_is_open_already_loses_nothing() {
         }
     }
     let ran = shell(&forger, &format!("$ISN {} /dev/fd/77", verbs[0]));
-    assert_eq!(ran.status.code(), Some(1), "a closed file descriptor");
+    assert_eq!(ran.status.code(), Some(6), "a closed file descriptor");
 }
 
 /// Runs isn as another user if possible, because permissions do not bind root.

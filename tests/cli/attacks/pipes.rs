@@ -114,6 +114,7 @@ fn a_pipe_that_an_input_leads_to_is_not_waited_for() {
     sandbox.recipe("grads", "1.0", &["ant", "bee"], more);
     let row = ["ant/ant_1", "keep", "--reason=correct", "--reviewer=Ann"];
     sandbox.isn(&[&["ledger", "add", "ledger.csv"], &row[..]].concat()).ok();
+    sandbox.write("claims.csv", b"source_id\nant/ant_0\n");
     sandbox.write("groups.csv", b"source_id,group\nant/ant_0,1\nant/ant_1,1\n");
     let build = ["build", "grads-1.0.toml", "--source", "raw", "--out", "out"];
     let cases: [(&str, &[&[&str]]); 3] = [
@@ -124,7 +125,7 @@ fn a_pipe_that_an_input_leads_to_is_not_waited_for() {
                 &["ledger", "check", "grads-1.0.toml", "--source", "raw"],
                 // These write to it as well.
                 &[&["ledger", "add", "ledger.csv"], &row[..]].concat(),
-                &["ledger", "import", "ledger.csv", "groups.csv", "--source=s"],
+                &["ledger", "import", "ledger.csv", "claims.csv", "--source=s"],
                 #[cfg(feature = "serve")]
                 &["review", "raw", "--ledger", "ledger.csv", "--reviewer", "Ann"],
             ],
@@ -307,8 +308,8 @@ fn a_list_that_leads_nowhere_is_a_list_to_every_verb() {
     sandbox.isn(&pull).ok();
     std::os::unix::fs::symlink("nowhere", sandbox.path("tree/B3SUMS.selected")).unwrap();
     let diff = ["diff", "tree", &pin, "--registry", "reg"];
-    for args in [&pull[..], &diff, &["audit", "all", "tree"]] {
-        sandbox.isn(args).fails(1, "B3SUMS.selected");
+    for (args, code) in [(&pull[..], 1), (&diff, 6), (&["audit", "all", "tree"], 6)] {
+        sandbox.isn(args).fails(code, "B3SUMS.selected");
     }
     // Here the link itself is the fault that is reported.
     sandbox.isn(&["verify", "tree"]).fails(3, "B3SUMS.selected");

@@ -10,8 +10,8 @@ use super::print::{FULL, Guess, Print};
 /// The maximum distance for pairs. Beyond it, hashes of different pictures meet by chance.
 pub const MAX_DISTANCE: u32 = 16;
 
-/// The largest distance at which every pair is found. For a larger one, two hashes must also agree but for two
-/// bits in one of their four parts of 16 bits, as any two within this distance do.
+/// The largest distance at which every pair is found. For a larger one, two hashes must also agree but for
+/// two bits in one of their four parts of 16 bits, as any two within this distance do.
 const ALL_FOUND: u32 = 11;
 /// The bits by which one of four parts may differ.
 const IN_PART: u32 = 2;
@@ -32,8 +32,8 @@ pub struct Candidate {
     pub guess: Guess,
 }
 
-/// Whether hashes are near: at most `distance` bits differ, and if that is more than [`ALL_FOUND`], at most two
-/// of a part.
+/// Whether hashes are near: at most `distance` bits differ, and if that is more than [`ALL_FOUND`], at most
+/// two of a part.
 fn are_near(a: u64, b: u64, distance: u32) -> bool {
     let differ = a ^ b;
     differ.count_ones() <= distance
@@ -191,9 +191,9 @@ fn guesses() -> Vec<Guess> {
     all
 }
 
-/// Returns the pairs of pictures of which one, laid in any way, or a part of it is near the other by a hash and
-/// by their thumbnails, sorted. There may be several guesses for one pair. Pictures without a print are in no
-/// pair. `advance` is told how many more are done. Uses the rayon pool that it is called in.
+/// Returns the pairs of pictures of which one, laid in any way, or a part of it is near the other by a hash
+/// and by their thumbnails, sorted. There may be several guesses for one pair. Pictures without a print are
+/// in no pair. `advance` is told how many more are done. Uses the rayon pool that it is called in.
 pub fn candidates(
     prints: &[Option<&Print>],
     distance: u32,

@@ -1,12 +1,12 @@
-//! [`Hashes`]: perceptual hashes of a picture, 63 bits each that hardly change when it is saved again, resized,
-//! lightened or trimmed a little.
+//! [`Hashes`]: perceptual hashes of a picture, 63 bits each that hardly change when it is saved again,
+//! resized, lightened or trimmed a little.
 //!
 //! A bit is the sign of one of the 8 × 8 lowest DCT-II coefficients of the luminance, as in the pHash of C.
 //! Zauner ("Implementation and Benchmarking of Perceptual Image Hash Functions", 2010), but without the first
-//! one, and compared with zero instead of their median. So the hash of the mirrored, turned or inverted picture
-//! is the same bits in other places or inverted ([`Turn::hash`]), and no picture must be hashed more than once
-//! for these. A part that a copy may have left is hashed by itself ([`VIEWS`]). All arithmetic is exact, with
-//! integers and a table of cosines, so a hash is the same on every machine.
+//! one, and compared with zero instead of their median. So the hash of the mirrored, turned or inverted
+//! picture is the same bits in other places or inverted ([`Turn::hash`]), and no picture must be hashed more
+//! than once for these. A part that a copy may have left is hashed by itself ([`VIEWS`]). All arithmetic is
+//! exact, with integers and a table of cosines, so a hash is the same on every machine.
 
 use std::sync::LazyLock;
 
@@ -21,8 +21,8 @@ const ODD_DOWN: u64 = 0x00ff_00ff_00ff_00ff;
 /// The bits that are used: all but that of the mean.
 const USED: u64 = u64::MAX >> 1;
 
-/// The first and the last cell, which is excluded, of the parts that are hashed, in each direction: all of it,
-/// 5% or 10% less at both ends, 10% or a quarter less at one.
+/// The first and the last cell, which is excluded, of the parts that are hashed, in each direction: all of
+/// it, 5% or 10% less at both ends, 10% or a quarter less at one.
 const SPANS: [(usize, usize); 7] = [
     (0, SIDE),
     (3, SIDE - 3),
@@ -53,8 +53,8 @@ pub(crate) fn borders(view: usize) -> [f64; 4] {
     [SPANS[across].0, SPANS[down].0, SPANS[across].1, SPANS[down].1].map(share)
 }
 
-/// One of the eight ways to lay a picture: mirrored along the diagonal from top left or not, then from left to
-/// right or not, then from top to bottom or not.
+/// One of the eight ways to lay a picture: mirrored along the diagonal from top left or not, then from left
+/// to right or not, then from top to bottom or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Turn {
     /// Whether rows become columns.

@@ -5,8 +5,8 @@ use super::phash::{Hashes, Turn, VIEWS, borders, inverted};
 use super::similar::{self, Fit};
 use super::trim::trimmed;
 
-/// The minimum contrast of a picture with a print, as a standard deviation in grey levels. The hashes of blank
-/// pictures are noise, and near each other.
+/// The minimum contrast of a picture with a print, as a standard deviation in grey levels. The hashes of
+/// blank pictures are noise, and near each other.
 pub const LOW_CONTRAST: f64 = 2.0;
 
 /// The minimum shorter side of a picture with a print, in pixels. Smaller ones are only compared exactly,
@@ -81,8 +81,8 @@ impl Guess {
 }
 
 impl Print {
-    /// Returns the print of a picture of RGB8 pixels, row by row, whose whole grid this is; `None` if there is
-    /// almost nothing to see.
+    /// Returns the print of a picture of RGB8 pixels, row by row, whose whole grid this is; `None` if there
+    /// is almost nothing to see.
     pub fn of(width: u32, height: u32, rgb: &[u8], whole: &Grid) -> Option<Print> {
         if whole.deviation() < LOW_CONTRAST || width.min(height) < FEW_PIXELS {
             return None;

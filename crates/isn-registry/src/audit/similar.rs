@@ -1,11 +1,11 @@
 //! Decides whether two pictures with near hashes are one picture, by laying their details over each other.
 //!
-//! A detail is a cell's luminance minus the mean around it, divided by the deviation around it, so that changes
-//! of brightness or contrast do not matter, and outlines count no more than what is within them. One picture is
-//! shifted, scaled and turned a little against the other until the details correlate best. Then every block of
-//! 8 × 8 cells is looked at alone, and the blocks that agree least are left out, since a copy may have a text
-//! on it. The code uses only additions, multiplications, divisions and square roots of floats, which IEEE 754
-//! defines to the last bit, so every machine gives the same result.
+//! A detail is a cell's luminance minus the mean around it, divided by the deviation around it, so that
+//! changes of brightness or contrast do not matter, and outlines count no more than what is within them. One
+//! picture is shifted, scaled and turned a little against the other until the details correlate best. Then
+//! every block of 8 × 8 cells is looked at alone, and the blocks that agree least are left out, since a copy
+//! may have a text on it. The code uses only additions, multiplications, divisions and square roots of
+//! floats, which IEEE 754 defines to the last bit, so every machine gives the same result.
 
 use super::grid::{Grid, SIDE};
 use super::phash::Turn;
@@ -105,8 +105,8 @@ fn source(x: usize, y: usize, side: usize, turn: Turn) -> usize {
     if turn.transposed { x * side + y } else { y * side + x }
 }
 
-/// How one picture lies under another: where the other's borders are, as shares of the one's sides, and how far
-/// it is turned.
+/// How one picture lies under another: where the other's borders are, as shares of the one's sides, and how
+/// far it is turned.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fit {
     /// The left border.
@@ -228,8 +228,8 @@ fn overall((blocks, count): &([Products; BLOCKS], usize)) -> f64 {
     blocks.iter().fold(Products::default(), add).correlation()
 }
 
-/// Returns the mean correlation of the blocks, each with a weight by its details, without those that correlate
-/// least.
+/// Returns the mean correlation of the blocks, each with a weight by its details, without those that
+/// correlate least.
 fn without_worst(blocks: &[Products; BLOCKS]) -> f64 {
     let mut scored: Vec<(f64, f64)> =
         blocks.iter().map(|block| (block.correlation(), (block.aa * block.bb).sqrt().sqrt())).collect();
@@ -273,8 +273,8 @@ pub fn similarity(a: &Detail, b: &Detail, start: Fit) -> f64 {
     best.max(1.0 - STRICTER * (1.0 - without_worst(&lay(a, b, &fit).0)))
 }
 
-/// Returns the details of a grid in half as many cells in each direction, in 32nds. A cell is the mean of 4 × 4,
-/// so that a shift by half a cell changes little.
+/// Returns the details of a grid in half as many cells in each direction, in 32nds. A cell is the mean of 4 ×
+/// 4, so that a shift by half a cell changes little.
 pub(crate) fn thumb(grid: &Grid) -> Box<[i8]> {
     let levels = grid.levels();
     let near = |at: usize| (2 * at).saturating_sub(1)..(2 * at + 3).min(SIDE);

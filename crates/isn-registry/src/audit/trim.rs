@@ -14,9 +14,9 @@ fn level(pixel: &[u8]) -> u32 {
     (77 * u32::from(pixel[0]) + 150 * u32::from(pixel[1]) + 29 * u32::from(pixel[2])) >> 8
 }
 
-/// Returns the part of a picture of RGB8 pixels, row by row, within its borders: the lines at a side that have
-/// the level of the outermost one, up to 35 of 100 lines. The part of a mirrored picture is the mirrored part.
-/// `rgb` must have `width × height` pixels, and at least one.
+/// Returns the part of a picture of RGB8 pixels, row by row, within its borders: the lines at a side that
+/// have the level of the outermost one, up to 35 of 100 lines. The part of a mirrored picture is the mirrored
+/// part. `rgb` must have `width × height` pixels, and at least one.
 pub fn trimmed(width: u32, height: u32, rgb: &[u8]) -> Area {
     let at = |x: u32, y: u32| level(&rgb[(y as usize * width as usize + x as usize) * 3..][..3]);
     let mut area = Area::whole(width, height);

@@ -278,7 +278,8 @@ fn levels_of(
     Ok(found)
 }
 
-/// Compares the details of two images in each way that was guessed, the nearest first, until they are similar.
+/// Compares the details of two images in each way that was guessed, the nearest first, until they are
+/// similar.
 fn confirm(
     prints: &[Option<&Print>],
     levels: &BTreeMap<usize, Vec<u8>>,
