@@ -3,6 +3,7 @@ how much CPU time. 1, 5, 25 and 50% of the labels are flipped to another class a
 over all rows, ranked by self-confidence.
 
 usage: learners.py WORK --isn PROGRAM --data NAME=EMBEDDINGS.npy,LABELS.npy [--data ...] [--seeds N]
+                    [--learners NAME ...]
 
 Needs NumPy, scikit-learn and cleanlab. EMBEDDINGS has a row of float32 for each image, LABELS an integer.
 """
@@ -24,6 +25,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 FRACTIONS = (0.01, 0.05, 0.25, 0.5)
 LEARNERS = ("both", "ridge", "logistic", "neighbours")
+PEERS = ("cleanlab with logistic regression", "20-NN")
 
 
 def average_precision(scores, wrong):
@@ -70,9 +72,10 @@ def by_peer(name, x, given):
         model, method = KNeighborsClassifier(20, metric="cosine"), "predict_proba"
         probabilities = cross_val_predict(model, x, given, cv=5, method=method)
     else:
-        standard = (x - x.mean(0)) / np.maximum(x.std(0), 1e-9)
+        # Rows of length 1, which do better here than standardised columns or the embeddings as they are.
+        rows = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9)
         model = LogisticRegression(max_iter=1000)
-        probabilities = cross_val_predict(model, standard, given, cv=5, method="predict_proba")
+        probabilities = cross_val_predict(model, rows, given, cv=5, method="predict_proba")
         find_label_issues(given, probabilities)
     scores = get_label_quality_scores(given, probabilities, method="self_confidence")
     return scores, time.process_time() - start
@@ -84,6 +87,7 @@ def main():
     parser.add_argument("--isn", required=True)
     parser.add_argument("--data", action="append", required=True)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--learners", nargs="+", default=[*LEARNERS, *PEERS])
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     os.environ["ISN_HOME"] = str(args.work / "home")
@@ -93,7 +97,7 @@ def main():
         name, files = data.split("=")
         embeddings, labels = files.split(",")
         x, labels = np.load(embeddings), np.load(labels)
-        for learner in (*LEARNERS, "cleanlab and scikit-learn's logistic regression", "20-NN"):
+        for learner in args.learners:
             means, cpu = [], []
             for fraction in FRACTIONS:
                 runs = []

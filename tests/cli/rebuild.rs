@@ -155,6 +155,23 @@ fn an_image_does_not_change_its_split_by_another_name() {
     let ran = sandbox.isn(&["publish", "next", "--registry", "reg", "--key", "me"]);
     let why = format!("moved: {id}-renamed is in train, and grads@1.0 has that image in val as {id}");
     ran.fails(8, &why);
+    // Nor by a name that another image had.
+    let listed =
+        sandbox.isn(&["images", "grads@1.0", "--registry", "reg", "--split", "train", "--json"]).ok().json();
+    let other = listed["images"][0]["source_id"].as_str().unwrap();
+    let train = sandbox.path("raw").join(format!("{other}.png"));
+    fs::rename(&train, file("")).unwrap();
+    fs::rename(file("-renamed"), &train).unwrap();
+    let mut again = args;
+    again[7] = "swapped";
+    sandbox.isn(&again).ok();
+    let ran = sandbox.isn(&["publish", "swapped", "--registry", "reg", "--key", "me"]);
+    let said =
+        ran.fails(8, &format!("moved: {other} is in train, and grads@1.0 has that image in val as {id}"));
+    assert!(
+        said.stderr
+            .contains(&format!("moved: {id} is in val, and grads@1.0 has that image in train as {other}"))
+    );
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn found() -> String {
     }
     let (points, labels) = clouds();
     for learner in [Learner::Ridge, Learner::Logistic, Learner::Neighbours, Learner::Both] {
-        let rows = predict(&points, &labels, 3, learner);
+        let rows = predict(&points, &labels, 3, learner).unwrap();
         let all = (0..rows.rows()).flat_map(|row| rows.row(row));
         writeln!(text, "learn {} {} {}", learner.as_str(), bits(rows.row(0)), hash(all)).unwrap();
     }

@@ -45,8 +45,13 @@ impl Learner {
 }
 
 /// Predicts a row of probabilities for each embedding. `labels` are below `classes`, one for each embedding.
-pub fn predict(embeddings: &Matrix, labels: &[usize], classes: usize, learner: Learner) -> Matrix {
+/// Returns `None` if the embeddings say nothing: none of their dimensions varies, or not in a way that double
+/// precision can square.
+pub fn predict(embeddings: &Matrix, labels: &[usize], classes: usize, learner: Learner) -> Option<Matrix> {
     let space = Space::of(embeddings);
+    if space.is_blank() {
+        return None;
+    }
     let rows = match learner {
         Learner::Logistic => logistic::cross_validated(&space, labels, classes),
         Learner::Neighbours => neighbours::votes(&space, labels, classes),
@@ -66,7 +71,7 @@ pub fn predict(embeddings: &Matrix, labels: &[usize], classes: usize, learner: L
     };
     debug_assert!(rows.iter().all(|p| (-VALUE_TOLERANCE..=1.0 + VALUE_TOLERANCE).contains(p)));
     // Both learners return `labels × classes` numbers.
-    Matrix::new(labels.len(), classes, Values::Double(rows)).unwrap_or_else(|| unreachable!("a row a label"))
+    Matrix::new(labels.len(), classes, Values::Double(rows))
 }
 
 /// Turns scores into probabilities. Returns the logarithm of what they were divided by.

@@ -39,6 +39,11 @@ impl Space {
         Space { rows, dimensions, values }
     }
 
+    /// Whether no dimension varies.
+    pub fn is_blank(&self) -> bool {
+        self.values.iter().all(|x| *x == 0.0)
+    }
+
     /// Returns the number of embeddings.
     pub fn rows(&self) -> usize {
         self.rows

@@ -23,7 +23,7 @@ fn clouds() -> (Matrix, Vec<usize>, Vec<usize>) {
 fn each_learner_finds_the_wrong_labels_first_and_sums_to_one() {
     let (points, labels, wrong) = clouds();
     for learner in [Learner::Ridge, Learner::Logistic, Learner::Neighbours, Learner::Both] {
-        let predicted = predict(&points, &labels, 3, learner);
+        let predicted = predict(&points, &labels, 3, learner).unwrap();
         let mut order: Vec<usize> = (0..labels.len()).collect();
         order.sort_by(|a, b| predicted.at(*a, labels[*a]).total_cmp(&predicted.at(*b, labels[*b])));
         let mut first = order[..wrong.len()].to_vec();
@@ -68,13 +68,21 @@ fn folds_are_of_one_size_in_every_class() {
 }
 
 #[test]
+fn embeddings_that_say_nothing_predict_nothing() {
+    for values in [vec![1.0; 12], vec![0.0; 12], [1e300, -1e300].repeat(6), [1e-320, 0.0].repeat(6)] {
+        let points = Matrix::new(6, 2, Values::Double(values.clone())).unwrap();
+        assert_eq!(predict(&points, &[0, 0, 0, 1, 1, 1], 2, Learner::Both), None, "{values:?}");
+    }
+}
+
+#[test]
 fn odd_embeddings_do_no_harm() {
     // A dimension that never varies, two equal rows, a row in the middle of all others, and a class of one
     // image.
     let values = vec![1.0, 0.0, 1.0, 0.0, 1.0, 2.0, 1.0, 1.0];
     let points = Matrix::new(4, 2, Values::Double(values)).unwrap();
     for learner in [Learner::Ridge, Learner::Logistic, Learner::Neighbours, Learner::Both] {
-        let predicted = predict(&points, &[0, 0, 1, 0], 2, learner);
+        let predicted = predict(&points, &[0, 0, 1, 0], 2, learner).unwrap();
         assert!((0..4).all(|row| predicted.row(row).all(|p| p.is_finite())));
     }
 }

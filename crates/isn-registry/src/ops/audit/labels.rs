@@ -203,6 +203,11 @@ pub fn audit(client: &Client, options: &LabelsOptions<'_>, progress: &dyn Progre
             }
             let pool = crate::parallel::pool(options.jobs)?;
             let predicted = pool.install(|| learn::predict(&embeddings, &labels, classes, options.learner));
+            let predicted = predicted.ok_or_else(|| {
+                let why = "says nothing of the images: no column varies, or only by numbers too large or too small \
+                           to be squared";
+                Error::invalid(&what, why)
+            })?;
             (what, predicted, Some(options.learner))
         }
     };

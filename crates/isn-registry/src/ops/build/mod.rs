@@ -426,9 +426,11 @@ fn describe(
 
     let mut dropped: Vec<String> = dropped.into_iter().collect();
     dropped.sort();
+    let here: HashSet<&str> = source.images.iter().map(|image| image.id.as_str()).collect();
     let ids = |wanted: fn(&Action) -> bool| {
-        let ids = settled.corrections.iter().filter(|c| wanted(&c.action)).map(|c| c.source_id.clone());
-        ids.collect::<Vec<String>>()
+        let rows = settled.corrections.iter().filter(|c| wanted(&c.action));
+        let rows = rows.filter(|c| here.contains(c.source_id.as_str()));
+        rows.map(|c| c.source_id.clone()).collect::<Vec<String>>()
     };
     let report = BuildReport {
         name: manifest.name.clone(),

@@ -1,7 +1,7 @@
 //! The gates: what a recipe's `[gates]` require of a version before it may be published. They are on by
 //! default.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio::runtime::Runtime;
 
@@ -191,10 +191,9 @@ pub(super) fn follows(
     }
 }
 
-/// Returns a finding for each image that the version `earlier` has under another source id and in another
-/// split: as the same source file, or with the same pixels. Images that keep their ids keep their splits.
+/// Returns a finding for each image that the version `earlier` has in other splits only: as the same source
+/// file, or with the same pixels. An image that keeps its source id keeps its split, so it has another now.
 fn moved(before: &[Row], now: &[Row], earlier: &VersionId) -> Vec<String> {
-    let ids: HashSet<&str> = before.iter().map(|row| row.source.as_str()).collect();
     let mut there: HashMap<Digest, Vec<&Row>> = HashMap::new();
     for row in before {
         there.entry(row.source_blake3).or_default().push(row);
@@ -211,7 +210,7 @@ fn moved(before: &[Row], now: &[Row], earlier: &VersionId) -> Vec<String> {
             )
         })
     };
-    now.iter().filter(|row| !ids.contains(row.source.as_str())).filter_map(find).collect()
+    now.iter().filter_map(find).collect()
 }
 
 /// Checks the objects, and returns the recipe and the findings.
