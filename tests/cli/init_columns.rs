@@ -144,6 +144,13 @@ fn texts_of_splits_beside_folders_of_splits() {
         refused(&sandbox, why);
         refused(&sandbox, &format!("move {file} away"));
     }
+    // File names that two folders have.
+    let folders = [("train/cat/", 0..8), ("train/dog/", 8..16), ("test/cat/", 0..8), ("test/dog/", 8..16)];
+    let list = (0..5).map(|n| format!("train/cat/{n}.png\n")).collect::<String>();
+    refused(
+        &of(&folders, &[("val.txt", &list)]),
+        "it has the splits train/ and test/, and val.txt may say which",
+    );
     // A split whose images isn does not read.
     let folders = splits("test");
     let folders: Vec<(&str, Range<usize>)> =

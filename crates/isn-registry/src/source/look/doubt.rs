@@ -103,7 +103,7 @@ pub(super) fn splits<'t>(
 /// Says that a text says a split of images that no folder has, or has images of one in another's folder.
 pub(super) fn other_splits(text: &Text, look: &Look) -> Option<String> {
     let has = |wanted: &Split| look.splits.iter().any(|(split, _)| split == wanted);
-    if !text.says_splits || !look.has_splits() || text.folders.is_empty() {
+    if !text.says_splits || !look.has_splits() || (text.folders.is_empty() && !text.is_mixed) {
         return None;
     }
     let file = &text.file;

@@ -254,7 +254,10 @@ pub(super) fn read(listing: &Listing<'_>, images: &Images, file: &str) -> Result
     let Some(path) = table.path(images).map_err(|why| doubt(why, all(), None))? else {
         return match table.is_list(images.paths.values().map(Vec::len).sum()) {
             true => Err(Doubt {
-                why: format!("{file} has the columns of a list, but {}", why_not(listing, images, file)),
+                why: format!(
+                    "{file} has the columns of a list, but {}. Correct its paths",
+                    why_not(listing, images, file)
+                ),
                 says_nothing: true,
                 ..doubt(String::new(), HashSet::new(), None)
             }),
