@@ -137,7 +137,7 @@ fn columns_that_may_be_meant() {
         (
             flat(),
             list("filename,x,y,w,h,animal", |n, class| format!("{n}.png,{n},{},32,32,{class}", n % 5)),
-            "which of its columns",
+            "is its column animal the class? Call it label, if so",
         ),
         (
             flat(),

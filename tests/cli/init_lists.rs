@@ -155,7 +155,7 @@ fn folders_that_say_the_classes_need_no_list() {
     has(&recipe, &["kind = \"imagefolder\"", "id = \"a\"", "id = \"b\""]);
     has(
         &warnings,
-        &["labels.csv gives images of a several labels, and is not read, since folders are taken"],
+        &["labels.csv gives images of a several labels (label), and is not read, since folders are taken"],
     );
     assert!(
         !init(&of(&[("a/", 0..4), ("b/", 4..8)], &[("labels.csv", list)])).ok().stderr.contains("not read")
@@ -164,8 +164,8 @@ fn folders_that_say_the_classes_need_no_list() {
     let list = rows("file,title,date", 0..4, |n, _| format!("{n}.png,t{n},2026"));
     refused(
         &of(&[("pics/", 0..4)], &[("about.csv", &list)]),
-        "by its folders it has one class, and about.csv names images, but which of its columns title and date is the \
-         class? Call that one label; or, if that class is all, move about.csv away",
+        "by its folders it has one class, and about.csv names images, but is its column title the class? Call it \
+         label, if so; if not, add a column label; or, if that class is all, move about.csv away",
     );
     // A ledger is no list.
     let ledger = "kind,source_id,says,labels,reason,source,reviewer,date,evidence\n\

@@ -32,6 +32,7 @@ mod http;
 mod ids;
 mod images;
 mod init;
+mod init_columns;
 mod init_doubts;
 mod init_layouts;
 mod init_lists;

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use super::folder::Folder;
 use super::names::{self, Named, is_bare, is_plain, named, rest};
-use super::texts;
+use super::table::Images;
+use super::texts::{self, Text};
 use super::{Look, and};
 use crate::source::{Listing, join};
 use isn_format::error::count;
@@ -81,6 +82,15 @@ pub(super) fn splits<'t>(
             ));
         }
     }
+    if !splits.is_empty() {
+        let is_new = |split: &Split| splits.iter().all(|(known, _)| known != split);
+        notes.extend(tree.empty_splits().filter(|(split, _)| is_new(split)).map(|(split, folder)| {
+            format!(
+                "{folder}/ is {split} by its name, and has no JPEG or PNG, so the source is taken to have no \
+                 {split} images: if they are in another format, convert them to PNG; if there are none, remove it"
+            )
+        }));
+    }
     match names::rivals(names).filter(|_| !splits.is_empty()) {
         Some((split, one, other)) => Err(format!(
             "is only partly clear: {one}/ and {other}/ are both {split} by their names. If one is another split, \
@@ -88,6 +98,43 @@ pub(super) fn splits<'t>(
         )),
         None => Ok(splits),
     }
+}
+
+/// Says that a text says a split of images that no folder has, or has images of one in another's folder.
+pub(super) fn other_splits(text: &Text, look: &Look) -> Option<String> {
+    let has = |wanted: &Split| look.splits.iter().any(|(split, _)| split == wanted);
+    if !text.says_splits || !look.has_splits() || (text.folders.is_empty() && !text.is_mixed) {
+        return None;
+    }
+    let file = &text.file;
+    let to_do = |split| {
+        format!("sort its images into a folder {split}/; or, if the folders say all, move {file} away")
+    };
+    if let Some(split) = text.splits.iter().find(|split| !has(split)) {
+        let folders: Vec<&str> = look.splits.iter().map(|(_, folder)| folder.as_str()).collect();
+        return Some(format!(
+            "is only partly clear: it has the splits {}, and {file} may say which of their images are {split}, but \
+             isn does not read such a file: {}",
+            and(&slashed(&folders)),
+            to_do(*split)
+        ));
+    }
+    let of_name = names::split_in_name(names::stem(file)).filter(|_| text.splits.len() == 1)?;
+    let is_in = |folder: &str, above: &str| {
+        folder.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let is_elsewhere =
+        |folder: &str| look.splits.iter().any(|(split, above)| *split != of_name && is_in(folder, above));
+    let all: usize = text.folders.values().sum();
+    let elsewhere: usize =
+        text.folders.iter().filter(|(folder, _)| is_elsewhere(folder)).map(|(_, n)| n).sum();
+    (elsewhere * 2 > all).then(|| {
+        format!(
+            "is only partly clear: by its name, {file} has images of {of_name}, and most of them are in folders of \
+             other splits: {}",
+            to_do(of_name)
+        )
+    })
 }
 
 /// Refuses a split that has no class of another.
@@ -205,7 +252,7 @@ pub(super) fn unsorted(listing: &Listing<'_>, tree: &Folder, places: &[&Folder])
     let images = count(tree.total(), "image");
     let all = || std::iter::once(tree).chain(places.iter().copied());
     if let Some(list) = all().find_map(|folder| folder.lists().next()) {
-        let why = texts::why_not(listing, tree, list);
+        let why = texts::why_not(listing, &Images::of(tree), list);
         return Some(format!(
             "is only partly clear: its {images} are in no folder of a class, and {list} may say their classes, but \
              is no list whose rows name them ({why}). Sort the images into a folder for each class; or give the list a \
@@ -216,7 +263,7 @@ pub(super) fn unsorted(listing: &Listing<'_>, tree: &Folder, places: &[&Folder])
     Some(format!(
         "is only partly clear: its {images} are in no folder of a class, and the names of the files may say their \
          classes ({}), which isn does not read. Sort the images into a folder for each class; or, if they are one \
-         class, into one folder",
+         class, into a folder named as the class",
         words.iter().take(3).copied().collect::<Vec<_>>().join(", ")
             + if words.len() > 3 { ", …" } else { "" }
     ))

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::and;
 use super::lists::is_text;
-use super::names::{Named, is_plain, named, rest, word};
+use super::names::{Named, is_plain, named, rest, split_in_name, word};
 use crate::source::{Listing, below, image_stem, join, shown, told};
 use isn_format::error::{Mistake, count};
 use isn_format::source_spec::nfc;
@@ -40,6 +40,8 @@ pub(super) struct Folder {
     files: Vec<String>,
     /// How many of them have a name that begins with this word.
     words: BTreeMap<String, usize>,
+    /// How many of them have a word of a split in their names.
+    of_splits: BTreeMap<Split, usize>,
     pub(super) others: Vec<String>,
     folders: BTreeMap<String, Folder>,
 }
@@ -70,6 +72,9 @@ impl Folder {
                 folder.images += 1;
                 if let Some(word) = word(stem).filter(|_| folder.words.len() < WORDS) {
                     *folder.words.entry(word).or_default() += 1;
+                }
+                if let Some(split) = split_in_name(stem) {
+                    *folder.of_splits.entry(split).or_default() += 1;
                 }
                 folder.files.push(entry.name);
             } else {
@@ -103,6 +108,12 @@ impl Folder {
     /// A folder in it that a build takes for a split by its name.
     pub(super) fn reserved(&self) -> Option<&str> {
         self.folders.keys().map(String::as_str).find(|name| name.parse::<Split>().is_ok())
+    }
+
+    /// The folders in it that are splits by their names, and have no images.
+    pub(super) fn empty_splits(&self) -> impl Iterator<Item = (Split, &str)> {
+        let empty = self.folders.iter().filter(|(_, folder)| folder.total() == 0);
+        empty.filter_map(|(name, _)| Some((named(name)?.whole()?, name.as_str())))
     }
 
     /// The paths of the images in it and below it.
@@ -166,6 +177,15 @@ impl Folder {
         }
         self.folders.values().for_each(|folder| found.extend(folder.splits_in_names()));
         found
+    }
+
+    /// How many files in it and below it have a word of a split in their names.
+    pub(super) fn with_splits_in_names(&self) -> BTreeMap<Split, usize> {
+        let mut all = self.of_splits.clone();
+        for (split, n) in self.folders.values().flat_map(Folder::with_splits_in_names) {
+            *all.entry(split).or_default() += n;
+        }
+        all
     }
 
     /// The folder of a split that is the only thing in a folder of that split: `seg_train/seg_train`.

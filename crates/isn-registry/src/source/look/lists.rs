@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use super::and;
 use super::folder::Folder;
 use super::names::{self, Named, named, rest, split_of};
-use super::table::{Images, Table, is_label};
+use super::table::{Images, Table, is_label, may_be_label};
+use super::texts::why_not;
 use crate::source::Listing;
 use crate::source::rows::{path_of, short};
 use isn_format::class::check_label;
@@ -33,8 +34,8 @@ pub(super) struct Listed {
     pub(super) named: HashMap<String, Option<Split>>,
     /// Whether it names them without their folders, which are several.
     pub(super) is_bare: bool,
-    /// The folders whose images have several labels, and how many folders there are.
-    pub(super) mixed: (Vec<String>, usize),
+    /// The labels of the images in each folder.
+    pub(super) of_folders: BTreeMap<String, BTreeSet<String>>,
     /// What a person should know, one line each.
     pub(super) notes: Vec<String>,
 }
@@ -115,6 +116,47 @@ impl Listed {
         self.spec.split.is_some() || !self.splits.is_empty()
     }
 
+    /// The folders whose images have several labels.
+    pub(super) fn mixed(&self) -> Vec<&str> {
+        let mixed = self.of_folders.iter().filter(|(_, labels)| labels.len() > 1);
+        mixed.map(|(folder, _)| folder.as_str()).collect()
+    }
+
+    /// Says why its labels are not the classes of these folders: a folder has several, or several have one;
+    /// or neither the name of the column nor its words say that it has classes.
+    pub(super) fn differs(&self, classes: &[String]) -> Option<String> {
+        let column = short(&self.spec.label);
+        let mut folders: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        let mut is_by_name = true;
+        for class in classes {
+            let is_in = |folder: &str| {
+                folder
+                    .strip_prefix(class.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            let own = self.of_folders.iter().filter(|(folder, _)| is_in(folder));
+            let labels: BTreeSet<&str> = own.flat_map(|(_, labels)| labels).map(String::as_str).collect();
+            if labels.len() > 1 {
+                return Some(format!("its column {column} gives images of {class} several labels"));
+            }
+            let last = class.rsplit('/').next().unwrap_or_default();
+            is_by_name &= labels.iter().all(|label| words(label) == words(last));
+            for label in labels {
+                folders.entry(label).or_default().insert(class);
+            }
+        }
+        let shared = folders.into_iter().find(|(_, folders)| folders.len() > 1);
+        match shared {
+            Some((label, folders)) => Some(format!(
+                "its column {column} has one label, {}, for images of {}",
+                short(label),
+                and(&Vec::from_iter(folders))
+            )),
+            None if is_by_name || may_be_label(&self.spec.label) => None,
+            None => Some(format!("the name of its column {column} does not say that it has the classes")),
+        }
+    }
+
     /// An image whose folder is that of another split by its name, with that split and what its row says. In
     /// train alone, rows may say which images are val or test.
     pub(super) fn contradicts(&self, tree: &Folder) -> Option<(&str, Split, Split)> {
@@ -164,9 +206,16 @@ pub(super) struct Doubt {
     pub(super) is_of_pairs: bool,
 }
 
-/// Whether a file has the guesses of a model, by its name.
-pub(super) fn is_guess(file: &str) -> bool {
-    const GUESSES: [&str; 9] = [
+impl Doubt {
+    /// Whether it names images of the source.
+    pub(super) fn names_images(&self) -> bool {
+        !self.named.is_empty()
+    }
+}
+
+/// Whether a file or a column has the guesses of a model, by its name.
+pub(super) fn is_guess(name: &str) -> bool {
+    const GUESSES: [&str; 12] = [
         "submission",
         "submissions",
         "pred",
@@ -174,10 +223,17 @@ pub(super) fn is_guess(file: &str) -> bool {
         "predicted",
         "prediction",
         "predictions",
+        "pseudo",
         "guess",
+        "guessed",
         "nearest",
+        "yhat",
     ];
-    rest(file.rsplit('/').next().unwrap_or(file)).iter().any(|word| GUESSES.contains(&word.as_str()))
+    // `auto_label` is one, and `auto` is a car.
+    const MAKERS: [&str; 3] = ["auto", "clip", "machine"];
+    let words = rest(name.rsplit('/').next().unwrap_or(name));
+    let has = |known: &[&str]| words.iter().any(|word| known.contains(&word.as_str()));
+    has(&GUESSES) || words == ["y", "hat"] || (has(&MAKERS) && has(&["label", "labels", "class", "classes"]))
 }
 
 /// Reads a file, and the images that it names; `None` if it does not name any.
@@ -195,7 +251,19 @@ pub(super) fn read(listing: &Listing<'_>, images: &Images, file: &str) -> Result
         is_of_pairs: path.is_none() && table.header.iter().any(|name| is_label(name)),
     };
     let all = || images.paths.values().flatten().cloned().collect();
-    let Some(path) = table.path(images).map_err(|why| doubt(why, all(), None))? else { return Ok(None) };
+    let Some(path) = table.path(images).map_err(|why| doubt(why, all(), None))? else {
+        return match table.is_list(images.paths.values().map(Vec::len).sum()) {
+            true => Err(Doubt {
+                why: format!(
+                    "{file} has the columns of a list, but {}. Correct its paths",
+                    why_not(listing, images, file)
+                ),
+                says_nothing: true,
+                ..doubt(String::new(), HashSet::new(), None)
+            }),
+            false => Ok(None),
+        };
+    };
     let folder = table.folder(images, path).map_err(|why| doubt(why, all(), Some(path)))?;
     let listed = match (&table.swallowed, is_guess(file)) {
         (Some(why), _) => Err(why.clone()),
@@ -258,12 +326,12 @@ fn understood(
     let is_read = |at: &usize| [Some(path), Some(label), split].contains(&Some(*at));
     let unread = (0..table.header.len()).filter(|at| !is_read(at)).map(column);
     let says = |row: &Row<'_>| split.and_then(|_| split_of(row.split));
-    let notes = Vec::from_iter(no_labels(&rows));
+    let notes = no_labels(&rows).into_iter().chain(joined(&labels)).collect();
     Ok(Listed {
         unread: unread.filter(|name| !name.is_empty()).collect(),
         named: rows.iter().map(|row| (row.image.to_owned(), says(row))).collect(),
         is_bare: folder.is_none(),
-        mixed: mixed(&rows),
+        of_folders: of_folders(&rows),
         spec,
         splits,
         labels,
@@ -271,15 +339,19 @@ fn understood(
     })
 }
 
-/// Finds the folders whose images have several labels, and how many folders there are.
-fn mixed(rows: &[Row<'_>]) -> (Vec<String>, usize) {
+/// The labels of the images in each folder.
+fn of_folders(rows: &[Row<'_>]) -> BTreeMap<String, BTreeSet<String>> {
     let mut labels: BTreeMap<&str, HashSet<&str>> = BTreeMap::new();
     for Row { image, label, .. } in rows {
         labels.entry(folder_of(image)).or_default().insert(label);
     }
-    let all = labels.len();
-    labels.retain(|_, labels| labels.len() > 1);
-    (labels.into_keys().map(Into::into).collect(), all)
+    let owned = |labels: HashSet<&str>| labels.into_iter().map(Into::into).collect();
+    labels.into_iter().map(|(folder, labels)| (folder.to_owned(), owned(labels))).collect()
+}
+
+/// The words of a label or the name of a folder, as they are compared.
+fn words(text: &str) -> String {
+    nfc(text).chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 /// Says that labels may be those of images that have none.
@@ -390,6 +462,28 @@ fn splits_of_folders(rows: &[Row<'_>], file: &str, folder: &str) -> Result<Vec<(
     }
 }
 
+/// Whether a label has the form of several: `cat|dog`, `['cat']`, and `cat,dog` beside `cat` and `dog`.
+fn are_several(label: &str, all: &BTreeSet<&str>) -> bool {
+    let is_in = |open, close| label.starts_with(open) && label.ends_with(close);
+    let parts = label.split([',', '&', '+']).map(str::trim);
+    is_in('[', ']')
+        || is_in('{', '}')
+        || label.contains(['|', ';'])
+        || (label.contains([',', '&', '+']) && parts.into_iter().all(|part| all.contains(part)))
+}
+
+/// Tells of a label that is two others with a blank between: the image may have both.
+fn joined(labels: &BTreeSet<String>) -> Option<String> {
+    let is_joined =
+        |label: &&String| label.contains(' ') && label.split(' ').all(|word| labels.contains(word));
+    let label = labels.iter().find(is_joined)?;
+    Some(format!(
+        "the label '{}' is made of other labels, and becomes a class of its own: if its images have several, give \
+         each one label",
+        short(label)
+    ))
+}
+
 /// Refuses rows whose labels can be no classes, or that are about few of the images.
 fn check(images: &Images, rows: &[Row<'_>]) -> Result<(), String> {
     let mut labels: HashMap<&str, &str> = HashMap::new();
@@ -406,6 +500,12 @@ fn check(images: &Images, rows: &[Row<'_>]) -> Result<(), String> {
         }
     }
     let distinct: BTreeSet<&str> = labels.values().copied().collect();
+    if let Some(several) = distinct.iter().find(|label| are_several(label, &distinct)) {
+        return Err(format!(
+            "its label '{}' may be several, and an image has one: give each image one label, without |, ; or brackets",
+            short(several)
+        ));
+    }
     let is_fraction = |label: &&str| label.contains('.') && label.parse::<f64>().is_ok();
     if let Some(fraction) = distinct.iter().find(|label| is_fraction(label)) {
         return Err(format!("its labels are numbers such as {fraction}, and no classes"));

@@ -19,8 +19,10 @@ use self::folder::Folder;
 use self::lists::{Doubt, Listed, Wanted};
 pub(crate) use self::names::{is_plain, split_in_name, split_of, split_of_word};
 pub(crate) use self::table::is_split as is_split_column;
+use self::table::{Images, may_be_label};
 use self::texts::Text;
 use super::Listing;
+use super::rows::short;
 use isn_format::error::{Error, Result, count};
 use isn_format::source_spec::{HERE, ListSpec, check_folder, nfc};
 use isn_format::split::Split;
@@ -166,6 +168,9 @@ fn beside(listing: &Listing<'_>, tree: &Folder, mut look: Look) -> Result<Look, 
     if list.is_some() {
         return Ok(look);
     }
+    if let Some(why) = texts.iter().find_map(|text| doubt::other_splits(text, &look)) {
+        return Err(why);
+    }
     doubt::copies(tree, &mut look)?;
     // A list of the images of a split, beside its folder, says no more than this.
     let is_of_split = |file: &str| !look.splits.is_empty() && names::named(names::stem(file)).is_some();
@@ -188,7 +193,9 @@ fn beside(listing: &Listing<'_>, tree: &Folder, mut look: Look) -> Result<Look, 
 /// Why a text is not read.
 fn unread(listing: &Listing<'_>, tree: &Folder, file: &str) -> String {
     match lists::is_table(file) {
-        true => format!("but is no list that isn reads: {}", texts::why_not(listing, tree, file)),
+        true => {
+            format!("but is no list that isn reads: {}", texts::why_not(listing, &Images::of(tree), file))
+        }
         false => "but isn does not read such a file".into(),
     }
 }
@@ -274,7 +281,9 @@ fn beside_classes(
         Ok(None) => return Ok(look),
         Err(doubt) => {
             let matters = doubt.says_splits || names::are_numbered(&look.classes);
-            if doubt.is_of_pairs || (!look.has_splits() && matters) {
+            let is_new = |split| look.splits.iter().all(|(known, _)| *known != split);
+            let is_other = names::split_in_name(names::stem(&doubt.file)).is_some_and(is_new);
+            if doubt.is_of_pairs || (matters && (!look.has_splits() || (is_other && doubt.names_images()))) {
                 return Err(format!(
                     "is only partly clear: its folders may say the classes, and {}; or, if the folders say all, \
                      move {} away",
@@ -286,12 +295,14 @@ fn beside_classes(
         }
         Ok(Some(found)) => found,
     };
-    let (file, (mixed, folders)) = (&found.spec.file, &found.mixed);
-    if mixed.len() * 2 > *folders {
+    let (file, mixed) = (&found.spec.file, found.mixed());
+    // What is not called a label is no class beside folders, such as who made the picture.
+    let may_be_label = may_be_label(&found.spec.label) || names::are_numbered(&look.classes);
+    if may_be_label && mixed.len() * 2 > found.of_folders.len() {
         return Err(format!(
             "is only partly clear: its folders may say the classes, but {file} gives images of {} several labels. \
              If {file} has the classes, {}; if the folders have them, move {file} away",
-            and(mixed),
+            and(&mixed),
             match found.is_bare {
                 true => "move all images into one folder, since its paths have no folders",
                 false => {
@@ -302,15 +313,19 @@ fn beside_classes(
         ));
     }
     if look.splits.is_empty() && found.says_splits() {
-        if mixed.is_empty() && !found.is_bare && found.named.len() == tree.total() {
+        let (differs, is_all) = (found.differs(&look.classes), found.named.len() == tree.total());
+        if differs.is_none() && !found.is_bare && is_all {
             return listed(root, tree, found);
         }
-        let why = match (found.is_bare, mixed.is_empty()) {
+        let why = match (found.is_bare, differs) {
             (true, _) => {
                 "whose paths have their folders: put the folders into its paths, such as cat/1.png for 1"
                     .into()
             }
-            (_, false) => format!("that does not give images of {} several labels", and(mixed)),
+            (_, Some(differs)) if is_all => format!(
+                "that has the classes, too, and {differs}: add a column label with the class of each image, as the \
+                 folders have it"
+            ),
             _ => "that has the paths and labels of all: put all into it, as path,label,split".to_owned(),
         };
         return Err(format!(
@@ -336,8 +351,9 @@ fn beside_classes(
     }
     if let [folder, ..] = &mixed[..] {
         look.notes.push(format!(
-            "{file} gives images of {folder} several labels, and is not read, since folders are taken for \
-             classes: if it has the classes, change the recipe to kind = \"list\" (docs/recipe.md)"
+            "{file} gives images of {folder} several labels ({}), and is not read, since folders are taken for \
+             classes: if it has the classes, change the recipe to kind = \"list\" (docs/recipe.md)",
+            short(&found.spec.label)
         ));
     }
     Ok(look)
@@ -449,6 +465,16 @@ fn folders(root: &Path, listing: &Listing<'_>, tree: &Folder) -> Result<(Look, O
         ));
     }
     let in_names = tree.splits_in_names();
+    let with_words = tree.with_splits_in_names();
+    let is_most = with_words.len() > 1 && with_words.values().sum::<usize>() * 2 >= tree.total();
+    if splits.is_empty() && in_names.len() < 2 && is_most {
+        let all: Vec<String> = with_words.into_iter().map(|(split, n)| format!("{split} ({n})")).collect();
+        notes.push(format!(
+            "names of files have words of splits, {}, which isn does not read: sort the images into a folder for \
+             each split, if these are splits",
+            and(&all)
+        ));
+    }
     if splits.is_empty() && in_names.len() > 1 {
         notes.push(format!(
             "names of files begin with {}, which isn does not read: sort the images into a folder for each split, \

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::and;
 use super::folder::Folder;
+use super::lists::is_guess;
 use super::names::{abbreviated, named, rest, split_of, split_of_word};
 use crate::source::rows::{Rows, path_of, short};
 use crate::source::{Listing, below, image_stem, join};
@@ -81,6 +82,51 @@ const RIVALS: [&str; 12] = [
     "truth",
     "prediction",
 ];
+/// Names of columns that say something of a picture, or of its file, and no class.
+const NO_LABELS: [&str; 40] = [
+    "width",
+    "height",
+    "w",
+    "h",
+    "x",
+    "y",
+    "xmin",
+    "xmax",
+    "ymin",
+    "ymax",
+    "x1",
+    "x2",
+    "y1",
+    "y2",
+    "size",
+    "filesize",
+    "imagesize",
+    "bytes",
+    "channels",
+    "url",
+    "imageurl",
+    "link",
+    "date",
+    "datetime",
+    "time",
+    "timestamp",
+    "year",
+    "month",
+    "licence",
+    "license",
+    "copyright",
+    "author",
+    "credit",
+    "credits",
+    "photographer",
+    "camera",
+    "latitude",
+    "longitude",
+    "md5",
+    "sha256",
+];
+/// Names of columns of numbers that count other things than images.
+const NO_PATHS: [&str; 6] = ["epoch", "epochs", "step", "steps", "iteration", "iter"];
 /// Why a file without the names of its columns is no list.
 const NO_HEADER: &str = "its first line is that of an image: begin the file with a line of the names of its columns, \
                          such as path,label";
@@ -202,6 +248,78 @@ impl Table {
         (!is_ledger && !rows.is_empty()).then_some(Table { header, rows, swallowed })
     }
 
+    /// Whether it has the columns of a list, and what may be the names of images, of which there are `all`.
+    pub(super) fn is_list(&self, all: usize) -> bool {
+        let column = |is: fn(&str) -> bool| self.header.iter().position(|name| is(name));
+        let (label, split) = (column(is_label), column(is_split));
+        let Some(path) = column(is_path).filter(|_| label.or(split).is_some()) else { return false };
+        let sample = self.sample(path);
+        let is_file = |field: &&&str| image_stem(field.split(['?', '#']).next().unwrap_or(field)).is_some();
+        let files = sample.iter().filter(is_file).count();
+        // `id,label` may be that of the labels: then each is in one row.
+        let distinct = label.map(|at| self.rows.iter().filter_map(|row| row.get(at)).collect::<HashSet<_>>());
+        let repeats = distinct.is_none_or(|labels| labels.len() < self.rows.len());
+        files * 2 > sample.len() || (repeats && self.rows.len() * 2 >= all)
+    }
+
+    /// Whether its first column counts other things than images.
+    pub(super) fn is_of_steps(&self) -> bool {
+        self.header.first().is_some_and(|name| NO_PATHS.contains(&plain(name).as_str()))
+    }
+
+    /// Whether each row has a 1 in one of these columns, and 0 in the others.
+    fn are_one_hot(&self, columns: &[usize]) -> bool {
+        let is_one = |row: &Vec<String>| {
+            let fields: Option<Vec<f64>> =
+                columns.iter().map(|at| row.get(*at)?.trim().parse().ok()).collect();
+            let is_bit = |field: &f64| *field == 0.0 || *field == 1.0;
+            fields.is_some_and(|all| all.iter().all(is_bit) && all.iter().sum::<f64>() == 1.0)
+        };
+        columns.len() > 1 && self.rows.iter().all(is_one)
+    }
+
+    /// Says why none of these columns, of which none is called as that of the labels, is taken for it.
+    fn no_label(&self, others: &[usize]) -> Result<usize, String> {
+        let is_guess = |at: &usize| is_guess(&self.header[*at]);
+        let is_other = |at: &usize| NO_LABELS.contains(&plain(&self.header[*at]).as_str());
+        let perhaps: Vec<usize> =
+            others.iter().copied().filter(|at| !is_guess(at) && !is_other(at)).collect();
+        match (&perhaps[..], others) {
+            ([one], [_]) => Ok(*one),
+            (_, []) => Err("no column says their classes: add one, label".into()),
+            ([], _) => {
+                let guess = others.iter().find(|at| is_guess(at));
+                Err(match guess {
+                    Some(at) => format!(
+                        "its column {} has, by its name, the guesses of a model, and none the classes: add a column \
+                         label with them",
+                        short(&self.header[*at])
+                    ),
+                    None => format!(
+                        "no column says their classes ({} cannot): add one, label",
+                        self.named(others)
+                    ),
+                })
+            }
+            (several, _) if self.are_one_hot(several) => Err(format!(
+                "its columns {} are 0 or 1, one for each class: make one column of them, label, with the name of \
+                 the column that is 1 (of several such files, make one list, with the folder in its paths and a \
+                 column split)",
+                self.named(several)
+            )),
+            ([one], _) => {
+                let one = self.named(&[*one]);
+                Err(format!(
+                    "is its column {one} the class? Call it label, if so; if not, add a column label"
+                ))
+            }
+            (several, _) => {
+                let several = self.named(several);
+                Err(format!("which of its columns {several} is the class? Call that one label"))
+            }
+        }
+    }
+
     /// Whether no row has more than one field.
     pub(super) fn has_one_column(&self) -> bool {
         self.header.len() == 1 && self.rows.iter().all(|row| row.len() == 1)
@@ -221,6 +339,9 @@ impl Table {
     /// Finds the column whose fields are the paths of images, or their names wherever they are.
     pub(super) fn path(&self, images: &Images) -> Result<Option<usize>, String> {
         let is_path = |at: &usize| {
+            if NO_PATHS.contains(&plain(&self.header[*at]).as_str()) {
+                return false;
+            }
             let sample = self.sample(*at);
             images.has_most(None, &sample) || !images.folders_of(&sample).is_empty()
         };
@@ -352,12 +473,8 @@ impl Table {
         }
         let known: Vec<usize> = others.iter().copied().filter(|at| is_one_of(&LABELS, *at)).collect();
         let label = match (&known[..], &others[..]) {
-            ([one], _) | ([], [one]) => *one,
-            ([], []) => return Err("no column says their classes: add one, label".into()),
-            ([], _) => {
-                let others = self.named(&others);
-                return Err(format!("which of its columns {others} is the class? Call that one label"));
-            }
+            ([one], _) => *one,
+            ([], _) => self.no_label(&others)?,
             (several, _) if self.say_one_thing(several) => {
                 // Of a number and a name, the name.
                 let is_name =

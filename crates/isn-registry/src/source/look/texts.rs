@@ -1,12 +1,12 @@
 //! Files that are no lists, and may say the classes of images.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read;
 
 use super::folder::Folder;
 use super::lists::{self, is_table};
-use super::names::{Named, named, says_splits, split_of_word};
-use super::table::{Images, is_label, is_path};
+use super::names::{self, Named, named, says_splits, split_of_word};
+use super::table::{Images, Table, is_label, is_path};
 use crate::files;
 use crate::source::rows::{Rows, short};
 use crate::source::{Listing, image_stem, join};
@@ -15,12 +15,11 @@ use isn_format::source_spec::nfc;
 use isn_format::split::Split;
 
 /// Says why a file is no list: what its second row is, or which rows have no image.
-pub(super) fn why_not(listing: &Listing<'_>, tree: &Folder, file: &str) -> String {
+pub(super) fn why_not(listing: &Listing<'_>, images: &Images, file: &str) -> String {
     let rows = match Rows::read(listing, file) {
         Ok(rows) => rows,
         Err(error) => return error.to_string(),
     };
-    let images = Images::of(tree);
     let (mut second, mut swallowed, mut all, mut found, mut lost) = (None, None, 0, 0, None);
     rows.each(|line, fields| {
         if swallowed.is_none() {
@@ -38,7 +37,7 @@ pub(super) fn why_not(listing: &Listing<'_>, tree: &Folder, file: &str) -> Strin
         }
         true
     });
-    let image = tree.paths().into_iter().next().unwrap_or_default();
+    let image = images.paths.values().flatten().min().map_or("", String::as_str);
     match (swallowed, lost, second) {
         (Some(why), ..) => why,
         (None, Some(line), _) if found > 0 => {
@@ -61,11 +60,16 @@ pub(super) fn why_not(listing: &Listing<'_>, tree: &Folder, file: &str) -> Strin
 }
 
 /// Files whose text may name images.
-const TEXTS: [&str; 14] =
-    ["", "csv", "tsv", "txt", "lst", "list", "dat", "data", "json", "jsonl", "ndjson", "xml", "yaml", "yml"];
+const TEXTS: [&str; 17] = [
+    "", "md", "markdown", "rst", "csv", "tsv", "txt", "lst", "list", "dat", "data", "json", "jsonl",
+    "ndjson", "xml", "yaml", "yml",
+];
 /// How many of them are looked at, and how much of one, in bytes.
 const FILES: usize = 1000;
-const HEAD: u64 = 1 << 20;
+const HEAD: u64 = 64 << 20;
+
+/// Pages for people.
+const PAGES: [&str; 3] = ["md", "markdown", "rst"];
 
 /// A text that is not read, and names images.
 pub(super) struct Text {
@@ -76,6 +80,10 @@ pub(super) struct Text {
     pub(super) is_mixed: bool,
     /// Whether it says splits of the images.
     pub(super) says_splits: bool,
+    /// Those that it says, by its name or by words in it.
+    pub(super) splits: BTreeSet<Split>,
+    /// The folders of images that it names, with the number of these.
+    pub(super) folders: HashMap<String, usize>,
 }
 
 /// Finds texts that name images, other than those that are read, and than lists, of which all has been said.
@@ -87,7 +95,11 @@ pub(super) fn find(listing: &Listing<'_>, tree: &Folder, read: &[&str]) -> Vec<T
     }
     files.sort_by_key(|file| !says_splits(file));
     let (names, images) = (Names::of(tree), Images::of(tree));
-    let is_no_list = |file: &&str| !is_table(file) || matches!(lists::read(listing, &images, file), Ok(None));
+    let is_no_list = |file: &&str| {
+        !is_table(file)
+            || (matches!(lists::read(listing, &images, file), Ok(None))
+                && !Table::read(listing, file).is_some_and(|table| table.is_of_steps()))
+    };
     let files = files.into_iter().take(FILES).filter(is_no_list);
     files.filter_map(|file| names.text(listing, file)).collect()
 }
@@ -148,13 +160,20 @@ impl Names {
         for line in String::from_utf8_lossy(&head).lines() {
             counts.line(self, line);
         }
-        let says_splits = counts.say_splits(self.images.len(), says_splits(file));
-        let names_many = counts.are_many(self.images.len());
+        // A page shows pictures; only a table of them says what they are.
+        let is_page = lists::is_text(file, &PAGES);
+        let says_splits = counts.say_splits(self.images.len(), says_splits(file))
+            && (!is_page || counts.split_lines * 2 >= counts.sure.lines);
+        let names_many = counts.are_many(self.images.len()) && !is_page;
+        let mut splits = counts.splits;
+        splits.extend(names::split_in_name(names::stem(file)));
         (says_splits || names_many).then(|| Text {
             file: file.to_owned(),
             names_many,
             is_mixed: counts.is_mixed || counts.folders.len() > 1,
             says_splits,
+            splits,
+            folders: counts.folders.into_iter().map(|(folder, n)| (folder.to_owned(), n)).collect(),
         })
     }
 }
@@ -188,10 +207,14 @@ struct Counts<'n> {
     lines: usize,
     words: usize,
     has_others_than_numbers: bool,
-    folders: HashSet<&'n str>,
+    /// The folders of the images that are named, with the number of these.
+    folders: HashMap<&'n str, usize>,
     is_mixed: bool,
-    /// Whether there are words for train, for another split, and for one that is nothing else.
-    splits: (bool, bool, bool),
+    /// The splits of which there are words, and whether one is another than train, and nothing else.
+    splits: BTreeSet<Split>,
+    has_sure: bool,
+    /// In how many lines that name an image there is one.
+    split_lines: usize,
 }
 
 impl<'n> Counts<'n> {
@@ -228,13 +251,15 @@ impl<'n> Counts<'n> {
                     word.split(['/', '\\']).for_each(|part| self.split(names, part));
                 }
                 match folder {
-                    Some(folder) => drop(self.folders.insert(folder)),
+                    Some(folder) => *self.folders.entry(folder).or_default() += 1,
                     None => self.is_mixed = true,
                 }
             }
         }
         if is_sure {
             line.split_whitespace().for_each(|word| self.split(names, word));
+            let mut words = line.split(|c: char| !c.is_alphanumeric());
+            self.split_lines += usize::from(words.any(|word| split_of_word(word).is_some()));
         }
         self.lines += 1;
         self.sure.lines += usize::from(is_sure);
@@ -246,13 +271,9 @@ impl<'n> Counts<'n> {
         if word.len() > WORD || names.folders.contains(&word.to_lowercase()) {
             return;
         }
-        match split_of_word(word) {
-            None => {}
-            Some(Split::Train) => self.splits.0 = true,
-            Some(_) => {
-                self.splits.1 = true;
-                self.splits.2 |= matches!(named(word), Some(Named::Split(_)));
-            }
+        if let Some(split) = split_of_word(word) {
+            self.splits.insert(split);
+            self.has_sure |= split != Split::Train && matches!(named(word), Some(Named::Split(_)));
         }
     }
 
@@ -260,7 +281,9 @@ impl<'n> Counts<'n> {
     fn are_many(&self, all: usize) -> bool {
         let (sure, perhaps) = (&self.sure, self.perhaps.names.len());
         let part = sure.names.len() * if sure.words * 10 >= self.words { 4 } else { 2 };
-        (sure.names.len() > 1 && (part >= all || sure.lines * 2 >= self.lines))
+        // In prose, few names say nothing of the others.
+        let are_rows = sure.words * 4 >= self.words || (sure.names.len() > 4 && sure.names.len() * 10 >= all);
+        (sure.names.len() > 1 && (part >= all || (are_rows && sure.lines * 2 >= self.lines)))
             || (perhaps > 1 && perhaps * 2 >= all && self.are_ids())
     }
 
@@ -271,7 +294,6 @@ impl<'n> Counts<'n> {
 
     /// Whether a text says splits of images, of which there are `all`; perhaps by its name.
     fn say_splits(&self, all: usize, is_named: bool) -> bool {
-        let (has_train, has_other, has_sure) = self.splits;
         let (sure, perhaps) = (&self.sure, &self.perhaps);
         match is_named {
             true => {
@@ -280,7 +302,7 @@ impl<'n> Counts<'n> {
                 let has_numbers = !self.has_others_than_numbers && self.lines > 1;
                 self.are_many(all) || has_names || (perhaps.names.len() > 1 && is_most) || has_numbers
             }
-            false => (has_sure || (has_train && has_other)) && self.are_many(all),
+            false => (self.has_sure || self.splits.len() > 1) && self.are_many(all),
         }
     }
 }
