@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The maximum length of a path in bytes: with `C:\Users\<name>\…` and a long dataset folder before it, a
 /// path still fits in the 260 characters of Windows.
-pub(crate) const MAX_PATH_LEN: usize = 200;
+pub const MAX_PATH_LEN: usize = 200;
 
 /// A `/`-separated relative path of ASCII `[A-Za-z0-9._-]` segments: no leading or trailing dot, no Windows
 /// device name, at most [`MAX_PATH_LEN`] bytes. Ordered by its bytes.

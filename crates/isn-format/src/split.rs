@@ -114,7 +114,7 @@ impl fmt::Debug for Fraction {
 
 /// Returns the key that orders the images of a class: the BLAKE3 of `salt`, the original class and the source
 /// id, each preceded by its length in bytes as 64 bits, little-endian.
-pub(crate) fn pool_key(salt: &str, class: &ClassId, source_id: &str) -> Digest {
+pub fn pool_key(salt: &str, class: &ClassId, source_id: &str) -> Digest {
     key([salt, class.as_str(), source_id])
 }
 

@@ -1,7 +1,7 @@
 //! Files and folders, with errors that name the path, and the few ways in which something becomes visible:
 //! whole and under its final name, or not at all.
 //!
-//! A file that the user names may be a pipe, as in a shell's process substitution: [`read_input`] and
+//! A file that the user names may be a pipe, as in a shell's process substitution: `read_input` and
 //! [`read_text`] accept one. What isn finds by itself, beside an input, in a registry, a
 //! tree, the cache or its own folders, must be a regular file: [`open`] and the functions built on it refuse
 //! anything else. Nothing is read into memory without a maximum length.

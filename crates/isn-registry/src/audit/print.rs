@@ -36,9 +36,9 @@ pub struct Print {
 /// other, or all of the other with its borders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Guess {
-    /// The part of the one, or [`FULL`].
+    /// The part of the one, or `FULL`.
     pub view: u8,
-    /// The part of the other, or [`FULL`].
+    /// The part of the other, or `FULL`.
     pub to: u8,
     /// How it is laid.
     pub turn: Turn,
@@ -111,7 +111,7 @@ impl Print {
         Print { hashes, full, inner: [0.0, 0.0, 1.0, 1.0], aspect: 1.0, thumb }
     }
 
-    /// Returns the hash of a part; `None` of [`FULL`] if the picture has no borders.
+    /// Returns the hash of a part; `None` of `FULL` if the picture has no borders.
     pub(crate) fn hash(&self, view: u8) -> Option<u64> {
         if view == FULL { self.full } else { Some(self.hashes.0[usize::from(view)]) }
     }

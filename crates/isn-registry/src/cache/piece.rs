@@ -37,7 +37,7 @@ impl Piece {
     /// Opens the file at byte `start` of the shard.
     ///
     /// # Errors
-    /// As [`Piece::open_file`].
+    /// As `Piece::open_file`.
     pub fn open(&self, start: u64) -> Result<File> {
         let mut file = Piece::open_file(&self.path)?;
         file.seek(SeekFrom::Start(start - self.range.start)).map_err(Error::io("read", &self.path))?;

@@ -144,7 +144,7 @@ pub struct Image<'a> {
     pub width: u32,
     /// The height of the file's image, in pixels.
     pub height: u32,
-    /// Its file, or its pixels if [`Format::has_pixels`].
+    /// Its file, or its pixels if `Format::has_pixels`.
     pub bytes: &'a [u8],
 }
 

@@ -291,7 +291,7 @@ impl Below {
     /// Lists every file below the folder, by its path.
     ///
     /// # Errors
-    /// As [`Below::files_and_pipes`]; [`Error::Foreign`] also names what is neither a file nor a folder.
+    /// As `Below::files_and_pipes`; [`Error::Foreign`] also names what is neither a file nor a folder.
     pub fn files(&self) -> Result<Vec<(PathBuf, Metadata)>> {
         let found = self.files_and_pipes()?;
         match found.iter().find(|(_, about)| !about.is_file()) {

@@ -61,16 +61,16 @@ pub(crate) fn read_input(path: &Path, cap: u64) -> Result<Vec<u8>> {
     read_to_cap(open_named(path)?, path, cap).map_err(as_input)
 }
 
-/// As [`read_input`], for UTF-8 text.
+/// As `read_input`, for UTF-8 text.
 ///
 /// # Errors
-/// As [`read_input`]; [`Error::Invalid`] also if it is not UTF-8.
+/// As `read_input`; [`Error::Invalid`] also if it is not UTF-8.
 pub fn read_text(path: &Path, cap: u64) -> Result<String> {
     let bytes = read_input(path, cap)?;
     String::from_utf8(bytes).map_err(|_| Error::invalid(path.display(), "is not UTF-8 text"))
 }
 
-/// As [`read_input`], for a file that another input leads to, or that is written to as well: it must be a
+/// As `read_input`, for a file that another input leads to, or that is written to as well: it must be a
 /// regular file.
 ///
 /// # Errors
@@ -87,10 +87,10 @@ pub(crate) fn read_capped(path: &Path, cap: u64) -> Result<Vec<u8>> {
     read_to_cap(open(path)?, path, cap)
 }
 
-/// As [`read_capped`], but returns `None` if there is no file.
+/// As `read_capped`, but returns `None` if there is no file.
 ///
 /// # Errors
-/// As [`read_capped`], except for an absent file.
+/// As `read_capped`, except for an absent file.
 pub fn read_capped_if_there(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
     if_there(read_capped(path, cap))
 }

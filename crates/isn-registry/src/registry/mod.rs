@@ -353,7 +353,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::UnknownSigner`] if no trusted key signed it; [`Error::Integrity`] if it has another dataset
-    /// hash than the pin; also as [`Registry::resolve`].
+    /// hash than the pin; also as `Registry::resolve`.
     pub async fn release(&self, reference: &DatasetRef, trusted: &[PublicKey]) -> Result<Release> {
         let (id, pin) = self.resolve(reference).await?;
         let Some(signed) = self.signed_release(&id).await? else {
@@ -375,7 +375,7 @@ impl Registry {
     /// Returns the verified description of the version that `reference` means.
     ///
     /// # Errors
-    /// As [`Registry::release`] and [`Registry::describe_release`].
+    /// As [`Registry::release`] and `Registry::describe_release`.
     pub async fn snapshot(&self, reference: &DatasetRef, trusted: &[PublicKey]) -> Result<Snapshot> {
         self.describe_release(&self.release(reference, trusted).await?).await
     }

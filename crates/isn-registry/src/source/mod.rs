@@ -263,7 +263,7 @@ impl Source {
     }
 
     /// Reads the bytes of `image`. Can be called from many threads at once, and is fastest in the order of
-    /// [`Source::sort_for_reading`].
+    /// `Source::sort_for_reading`.
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be read; [`Error::Invalid`] if the file, or the archive that holds

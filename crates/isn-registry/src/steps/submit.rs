@@ -69,7 +69,7 @@ pub enum Fate {
 ///
 /// # Errors
 /// [`Error::Refused`] if the log would not accept a statement; [`Error::Exists`] if a file to collect
-/// signatures already exists; also as [`RegistryWriter::open_existing`] and [`OwnLog::append`].
+/// signatures already exists; also as `RegistryWriter::open_existing` and [`OwnLog::append`].
 pub fn submit(
     speaker: &Speaker<'_>,
     make: impl FnOnce(&History) -> Result<Vec<Statement>>,
@@ -164,7 +164,7 @@ pub(crate) fn collected_in(statement: &Statement, out: Option<&Path>) -> Result<
 /// Writes a statement to a file that collects signatures.
 ///
 /// # Errors
-/// As [`collected_in`], or if the file cannot be written.
+/// As `collected_in`, or if the file cannot be written.
 pub fn collect(signed: &SignedStatement, missing: usize, out: Option<&Path>) -> Result<Submitted> {
     let statement = signed.claimed().clone();
     let file = collected_in(&statement, out)?;

@@ -97,7 +97,7 @@ const ATTEMPTS: u32 = 4;
 /// Reads a whole file of at most `cap` bytes; returns `None` if there is none.
 ///
 /// # Errors
-/// As [`read_from`].
+/// As `read_from`.
 pub async fn read(transport: &dyn Transport, path: &str, cap: u64) -> Result<Option<Vec<u8>>> {
     read_from(transport, path, 0, cap).await
 }
