@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::and;
+use super::columns::{is_guess, is_label, is_path, may_be_label};
 use super::folder::Folder;
-use super::lists::{FILES, is_guess, is_text};
-use super::table::{is_label, is_path, may_be_label};
+use super::lists::{FILES, is_text};
 use crate::source::Listing;
 use crate::source::annotated::{Image, Names};
 use crate::source::rows::{Rows, path_of, short};
@@ -104,25 +104,25 @@ fn annotates(
     let is_guess = is_guess(file) || header.get(1).is_some_and(|name| is_guess(name));
     match rivals.first() {
         _ if right > 0 && is_reverse => Err(format!(
-            "is only partly clear: the first field of each row of {file} must be an image, and the second its class, and \
-             {}: exchange them, or give the file a header such as path,label",
+            "is only partly clear: the first field of each row of {file} must be an image, and the second \
+             its class, and {}: exchange them, or give the file a header such as path,label",
             match header.is_empty() {
                 true => "the rows may be read the other way as well".into(),
                 false => format!("its header says {}", short(&header.join(","))),
             }
         )),
         _ if is_one && header.len() > 2 && !is_called => Err(format!(
-            "is only partly clear: the class of an image is the second field of each row of {file}, and its header \
-             calls that {}: call it label, if it is the class; or put the class second",
+            "is only partly clear: the class of an image is the second field of each row of {file}, and its \
+             header calls that {}: call it label, if it is the class; or put the class second",
             short(&header[1])
         )),
         _ if is_one && is_guess => Err(format!(
-            "is only partly clear: by its name, {file} or its second column has the guesses of a model: move it \
-             away, or rename it"
+            "is only partly clear: by its name, {file} or its second column has the guesses of a model: move \
+             it away, or rename it"
         )),
         Some(at) if is_one || (right > 0 && is_label(*at)) => Err(format!(
-            "is only partly clear: the class of an image is the second field of each row of {file}, and the field \
-             {} may be it as well{}: remove that column, or put the class second",
+            "is only partly clear: the class of an image is the second field of each row of {file}, and the \
+             field {} may be it as well{}: remove that column, or put the class second",
             at + 1,
             header.get(*at).map(|name| format!(" ({})", short(name))).unwrap_or_default()
         )),

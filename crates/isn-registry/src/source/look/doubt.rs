@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use super::folder::Folder;
+use super::images::Images;
 use super::names::{self, Named, is_bare, is_plain, named, rest};
-use super::table::Images;
 use super::texts::{self, Text};
 use super::{Look, and};
 use crate::source::{Listing, join};
@@ -34,8 +34,8 @@ pub(super) fn splits<'t>(
         [] => {
             if let Some(name) = tree.reserved() {
                 return Err(format!(
-                    "has {name}/ beside {}, and {name} is the name of a split, in which a build would look for all \
-                     classes, but it has no JPEG or PNG: move it away, or rename it",
+                    "has {name}/ beside {}, and {name} is the name of a split, in which a build would look \
+                     for all classes, but it has no JPEG or PNG: move it away, or rename it",
                     and(&slashed(&others))
                 ));
             }
@@ -45,9 +45,9 @@ pub(super) fn splits<'t>(
         _ if has(&[Split::Train]) && has(&[Split::Val, Split::Test]) => {
             if splits.iter().all(|(_, split)| split.is_unsorted()) {
                 return Err(format!(
-                    "is only partly clear: {} are splits by their names, and have no folders of classes, but {} \
-                     beside them {} images, too. If these are splits of one class, move {} away; if all are \
-                     classes, rename {}",
+                    "is only partly clear: {} are splits by their names, and have no folders of classes, but \
+                     {} beside them {} images, too. If these are splits of one class, move {} away; if all \
+                     are classes, rename {}",
                     and(&slashed(&names)),
                     and(&slashed(&others)),
                     if others.len() == 1 { "has" } else { "have" },
@@ -71,8 +71,8 @@ pub(super) fn splits<'t>(
             let part =
                 part.map(|(other, split)| format!("; if {other} is a split, too, rename it to {split}"));
             return Err(format!(
-                "has the folder{} {names} beside {}, and {names} {is}: rename {it} if {}; if {}, move the images \
-                 that are beside {it} into train/ or val/, or away{}",
+                "has the folder{} {names} beside {}, and {names} {is}: rename {it} if {}; if {}, move the \
+                 images that are beside {it} into train/ or val/, or away{}",
                 if named.len() == 1 { "" } else { "s" },
                 and(&others),
                 if named.len() == 1 { "it is a class" } else { "they are classes" },
@@ -87,14 +87,16 @@ pub(super) fn splits<'t>(
         notes.extend(tree.empty_splits().filter(|(split, _)| is_new(split)).map(|(split, folder)| {
             format!(
                 "{folder}/ is {split} by its name, and has no JPEG or PNG, so the source is taken to have no \
-                 {split} images: if they are in another format, convert them to PNG; if there are none, remove it"
+                 {split} images: if they are in another format, convert them to PNG; if there are none, \
+                 remove it"
             )
         }));
     }
     match names::rivals(names).filter(|_| !splits.is_empty()) {
         Some((split, one, other)) => Err(format!(
-            "is only partly clear: {one}/ and {other}/ are both {split} by their names. If one is another split, \
-             rename it to that (train, val or test); if not, move the images of both into one folder, {split}/"
+            "is only partly clear: {one}/ and {other}/ are both {split} by their names. If one is another \
+             split, rename it to that (train, val or test); if not, move the images of both into one folder, \
+             {split}/"
         )),
         None => Ok(splits),
     }
@@ -113,8 +115,8 @@ pub(super) fn other_splits(text: &Text, look: &Look) -> Option<String> {
     if let Some(split) = text.splits.iter().find(|split| !has(split)) {
         let folders: Vec<&str> = look.splits.iter().map(|(_, folder)| folder.as_str()).collect();
         return Some(format!(
-            "is only partly clear: it has the splits {}, and {file} may say which of their images are {split}, but \
-             isn does not read such a file: {}",
+            "is only partly clear: it has the splits {}, and {file} may say which of their images are \
+             {split}, but isn does not read such a file: {}",
             and(&slashed(&folders)),
             to_do(*split)
         ));
@@ -130,8 +132,8 @@ pub(super) fn other_splits(text: &Text, look: &Look) -> Option<String> {
         text.folders.iter().filter(|(folder, _)| is_elsewhere(folder)).map(|(_, n)| n).sum();
     (elsewhere * 2 > all).then(|| {
         format!(
-            "is only partly clear: by its name, {file} has images of {of_name}, and most of them are in folders of \
-             other splits: {}",
+            "is only partly clear: by its name, {file} has images of {of_name}, and most of them are in \
+             folders of other splits: {}",
             to_do(of_name)
         )
     })
@@ -158,8 +160,8 @@ pub(super) fn apart(classes: &BTreeMap<Split, BTreeSet<String>>) -> Result<(), S
             continue;
         }
         return Err(format!(
-            "is only partly clear: the folders of {split}, {}, have no class that those of {other} have, {}. Give the \
-             folders of a class one name in all splits; or, if {split} is none, move it away",
+            "is only partly clear: the folders of {split}, {}, have no class that those of {other} have, {}. \
+             Give the folders of a class one name in all splits; or, if {split} is none, move it away",
             and(&Vec::from_iter(own)),
             and(&Vec::from_iter(of_other))
         ));
@@ -205,8 +207,8 @@ pub(super) fn check(
             let paths: Vec<&str> =
                 all.iter().flat_map(|(_, splits)| splits.iter().map(|split| split.path.as_str())).collect();
             return Err(format!(
-                "has {} in folders of splits, at the place of classes, and with the names of splits: rename what is a \
-                 class, and move what is a split out of the other",
+                "has {} in folders of splits, at the place of classes, and with the names of splits: rename \
+                 what is a class, and move what is a split out of the other",
                 and(&slashed(&paths))
             ));
         }
@@ -216,9 +218,9 @@ pub(super) fn check(
             let folders: Vec<&str> = all.iter().map(|(holder, _)| holder.path.as_str()).collect();
             let inner = splits[0].name();
             return Err(format!(
-                "is only partly clear: {} have folders named as splits, such as {}/, so they are no classes that \
-                 isn can read. If each is a dataset of its own, name one of them: {}. If they are classes, the \
-                 splits must be above them: move {}/ to {inner}/{}/, and so on",
+                "is only partly clear: {} have folders named as splits, such as {}/, so they are no classes \
+                 that isn can read. If each is a dataset of its own, name one of them: {}. If they are \
+                 classes, the splits must be above them: move {}/ to {inner}/{}/, and so on",
                 and(&slashed(&folders)),
                 splits[0].path,
                 command(first),
@@ -236,8 +238,8 @@ pub(super) fn check(
                 true => String::new(),
             };
             return Err(format!(
-                "is only partly clear: {}/ is the name of no class, and {} beside it {} images, too. If only the \
-                 first has the pictures, {name}move the rest away; if they are classes, rename them",
+                "is only partly clear: {}/ is the name of no class, and {} beside it {} images, too. If only \
+                 the first has the pictures, {name}move the rest away; if they are classes, rename them",
                 bare.path,
                 and(&others),
                 if others.len() == 1 { "has" } else { "have" },
@@ -254,16 +256,17 @@ pub(super) fn unsorted(listing: &Listing<'_>, tree: &Folder, places: &[&Folder])
     if let Some(list) = all().find_map(|folder| folder.lists().next()) {
         let why = texts::why_not(listing, &Images::of(tree), list);
         return Some(format!(
-            "is only partly clear: its {images} are in no folder of a class, and {list} may say their classes, but \
-             is no list whose rows name them ({why}). Sort the images into a folder for each class; or give the list a \
-             header such as path,label, and a row for each image; or, if they are one class, move {list} away"
+            "is only partly clear: its {images} are in no folder of a class, and {list} may say their \
+             classes, but is no list whose rows name them ({why}). Sort the images into a folder for each \
+             class; or give the list a header such as path,label, and a row for each image; or, if they are \
+             one class, move {list} away"
         ));
     }
     let words = places.iter().find_map(|place| place.words())?;
     Some(format!(
-        "is only partly clear: its {images} are in no folder of a class, and the names of the files may say their \
-         classes ({}), which isn does not read. Sort the images into a folder for each class; or, if they are one \
-         class, into a folder named as the class",
+        "is only partly clear: its {images} are in no folder of a class, and the names of the files may say \
+         their classes ({}), which isn does not read. Sort the images into a folder for each class; or, if \
+         they are one class, into a folder named as the class",
         words.iter().take(3).copied().collect::<Vec<_>>().join(", ")
             + if words.len() > 3 { ", …" } else { "" }
     ))
@@ -275,8 +278,8 @@ pub(super) fn strays(place: &Folder) -> Option<String> {
     let folders: Vec<&str> = place.with_images().iter().map(|folder| folder.path.as_str()).collect();
     (place.images > sorted).then(|| {
         format!(
-            "is only partly clear: {} of {} are in no folder of a class, and {} in {}. Sort them into a folder for \
-             each class; or move {} away, if they are one class",
+            "is only partly clear: {} of {} are in no folder of a class, and {} in {}. Sort them into a \
+             folder for each class; or move {} away, if they are one class",
             place.images,
             count(place.total(), "image"),
             if sorted == 1 { "1 is".into() } else { format!("{sorted} are") },
@@ -302,9 +305,9 @@ pub(super) fn half(tree: &Folder, unsorted: &Folder, sorted: &[&Folder]) -> Stri
         (format!(" (perhaps {list} says it)"), rows)
     });
     format!(
-        "is only partly clear: {} has {classes}, but the {} of {}/ are in no such folder{list}. \
-         Sort them into folders with the names of those, or move {}/ away{rows}. If this is ImageNet, `isn recipe export \
-         imagebirds` writes a recipe to begin with",
+        "is only partly clear: {} has {classes}, but the {} of {}/ are in no such folder{list}. Sort them \
+         into folders with the names of those, or move {}/ away{rows}. If this is ImageNet, `isn recipe \
+         export imagebirds` writes a recipe to begin with",
         and(&slashed(&folders)),
         count(unsorted.total(), "image"),
         unsorted.path,
@@ -372,8 +375,9 @@ fn check_parts(folder: &Folder) -> Result<(), String> {
     let class = if rest.is_empty() { "CLASS".into() } else { rest.join("_") };
     let names: Vec<&str> = parts.iter().map(|(_, path)| *path).collect();
     Err(format!(
-        "has folders named after splits, {}: isn reads a folder for each split, and in it one for each class. If \
-         they are splits, move {first}/ to {split}/{class}/, and so on; if they are classes, rename them",
+        "has folders named after splits, {}: isn reads a folder for each split, and in it one for each \
+         class. If they are splits, move {first}/ to {split}/{class}/, and so on; if they are classes, \
+         rename them",
         and(&names)
     ))
 }
@@ -388,8 +392,8 @@ fn inside(holder: &Folder, splits: &[&Folder]) -> String {
     let names: Vec<&str> = splits.iter().map(|split| split.path.as_str()).collect();
     let (first, inner) = (splits[0], splits[0].name());
     format!(
-        "has the folder{} {} in {}/, where isn looks for classes, and {inner} is the name of a split. If it is one, \
-         move {}/ to {inner}/{}/, above its class; if not, rename it",
+        "has the folder{} {} in {}/, where isn looks for classes, and {inner} is the name of a split. If it \
+         is one, move {}/ to {inner}/{}/, above its class; if not, rename it",
         if names.len() == 1 { "" } else { "s" },
         and(&names),
         holder.path,
@@ -400,7 +404,8 @@ fn inside(holder: &Folder, splits: &[&Folder]) -> String {
 
 fn taken_for_class(folder: &Folder, split: Split, others: &[&str]) -> String {
     format!(
-        "{} is taken for a class, as {} beside it: if it is a split ({split}), move {} into another one, or away",
+        "{} is taken for a class, as {} beside it: if it is a split ({split}), move {} into another one, \
+         or away",
         folder.path,
         and(others),
         and(others)
@@ -439,8 +444,8 @@ pub(super) fn copies(tree: &Folder, look: &mut Look) -> Result<(), String> {
             format!("{} {is} of others beside them by their names, such as {first}", count(n, "image"));
         if n * 4 >= tree.total() {
             return Err(format!(
-                "is only partly clear: {told}, and would be pictures of their classes: move them away; or, if they \
-                 are pictures, rename them"
+                "is only partly clear: {told}, and would be pictures of their classes: move them away; or, \
+                 if they are pictures, rename them"
             ));
         }
         look.notes.push(format!("{told}: if so, move them away, since they are pictures of their classes"));
@@ -455,8 +460,8 @@ pub(super) fn copies(tree: &Folder, look: &mut Look) -> Result<(), String> {
     folders.retain(|folder| is_class(&folder.path));
     let notes = folders.into_iter().map(|folder| {
         format!(
-            "{} has {}, which are taken for pictures of a class: if they are masks or copies of others, as its name \
-             says, move it away",
+            "{} has {}, which are taken for pictures of a class: if they are masks or copies of others, as \
+             its name says, move it away",
             folder.path,
             count(folder.total(), "image")
         )

@@ -239,8 +239,8 @@ impl Folder {
         let (classes, images) = (self.perhaps_classes(), count(self.images, "image"));
         (classes.len() > 1).then(|| {
             format!(
-                "the class {} has the images of the folders in it, {}, since {images} are in {} itself: if they are \
-                 classes, move these away",
+                "the class {} has the images of the folders in it, {}, since {images} are in {} itself: if \
+                 they are classes, move these away",
                 self.path,
                 and(&classes),
                 self.path

@@ -1,15 +1,16 @@
 //! [`Table`]: a file whose columns may be those of a list of images, and which ones they are.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use super::and;
-use super::folder::Folder;
-use super::lists::is_guess;
-use super::names::{abbreviated, named, rest, split_of, split_of_word};
-use crate::source::rows::{Rows, path_of, short};
-use crate::source::{Listing, below, image_stem, join};
+use super::columns::{
+    counts_steps, is_guess, is_label, is_no_label, is_path, is_split, may_be_label, rank_of_path,
+};
+use super::images::Images;
+use super::names::{abbreviated, named, split_of, split_of_word};
+use crate::source::rows::{Rows, short};
+use crate::source::{Listing, image_stem, join};
 use isn_format::ledger;
-use isn_format::source_spec::nfc;
 use isn_format::split::Split;
 
 /// The maximum length of a file that is taken for a list, in bytes: 50 for each of five million images. All
@@ -17,208 +18,13 @@ use isn_format::split::Split;
 const MAX_GUESSED: u64 = 256 << 20;
 /// How many rows are looked at to find out what the columns of a file are.
 const SAMPLE: usize = 100;
-
-/// Names of columns of paths, as [`plain`] has them, the most telling first.
-const PATHS: [&str; 13] = [
-    "path",
-    "filepath",
-    "filepaths",
-    "imagepath",
-    "imgpath",
-    "filename",
-    "imagename",
-    "imgname",
-    "file",
-    "image",
-    "img",
-    "imageid",
-    "id",
-];
-
-/// Names of columns of labels.
-const LABELS: [&str; 25] = [
-    "label",
-    "labels",
-    "class",
-    "classes",
-    "classname",
-    "classlabel",
-    "classid",
-    "classindex",
-    "category",
-    "categoryname",
-    "categoryid",
-    "breed",
-    "species",
-    "variety",
-    "diagnosis",
-    "disease",
-    "dx",
-    "target",
-    "targetname",
-    "wnid",
-    "synset",
-    "labelid",
-    "labelname",
-    "labelindex",
-    "commonname",
-];
-
-/// Names of columns of splits.
-const SPLITS: [&str; 8] = ["split", "splits", "subset", "set", "partition", "phase", "dataset", "usage"];
-
-/// Words that end the name of a column that may be the class, as well.
-const RIVALS: [&str; 12] = [
-    "label",
-    "labels",
-    "class",
-    "classes",
-    "category",
-    "name",
-    "species",
-    "breed",
-    "tag",
-    "target",
-    "truth",
-    "prediction",
-];
-/// Names of columns that say something of a picture, or of its file, and no class.
-const NO_LABELS: [&str; 40] = [
-    "width",
-    "height",
-    "w",
-    "h",
-    "x",
-    "y",
-    "xmin",
-    "xmax",
-    "ymin",
-    "ymax",
-    "x1",
-    "x2",
-    "y1",
-    "y2",
-    "size",
-    "filesize",
-    "imagesize",
-    "bytes",
-    "channels",
-    "url",
-    "imageurl",
-    "link",
-    "date",
-    "datetime",
-    "time",
-    "timestamp",
-    "year",
-    "month",
-    "licence",
-    "license",
-    "copyright",
-    "author",
-    "credit",
-    "credits",
-    "photographer",
-    "camera",
-    "latitude",
-    "longitude",
-    "md5",
-    "sha256",
-];
-/// Names of columns of numbers that count other things than images.
-const NO_PATHS: [&str; 6] = ["epoch", "epochs", "step", "steps", "iteration", "iter"];
 /// Why a file without the names of its columns is no list.
-const NO_HEADER: &str = "its first line is that of an image: begin the file with a line of the names of its columns, \
-                         such as path,label";
+const NO_HEADER: &str = "its first line is that of an image: begin the file with a line of the names of its \
+                         columns, such as path,label";
 /// In how many rows short forms of splits are looked for.
 const WORDS_OF_ROWS: usize = 10_000;
 /// How many words a column of splits may have.
 const SPLIT_WORDS: usize = 20;
-
-/// The images of a source, by their paths in form C without the extension.
-pub(super) struct Images {
-    pub(super) paths: HashMap<String, Vec<String>>,
-    /// Those of each file name without the extension, in whichever folder they are.
-    bare: HashMap<String, Vec<String>>,
-    /// The folders that paths may be below: those with images and all above them.
-    folders: BTreeSet<String>,
-}
-
-impl Images {
-    pub(super) fn of(tree: &Folder) -> Images {
-        let mut images = Images { paths: HashMap::new(), bare: HashMap::new(), folders: BTreeSet::new() };
-        for path in tree.paths() {
-            let path = nfc(&path).into_owned();
-            let mut above = path.as_str();
-            while let Some((folder, _)) = above.rsplit_once('/') {
-                if !images.folders.insert(folder.to_owned()) {
-                    break;
-                }
-                above = folder;
-            }
-            let name = path.rsplit('/').next().unwrap_or(&path);
-            images.bare.entry(image_stem(name).unwrap_or(name).to_owned()).or_default().push(path.clone());
-            images.paths.entry(image_stem(&path).unwrap_or(&path).to_owned()).or_default().push(path);
-        }
-        images.folders.insert(String::new());
-        images
-    }
-
-    /// Returns the image that a row means by a path below `folder`, or by a file name that is in one folder
-    /// only.
-    pub(super) fn at(&self, folder: Option<&str>, written: &str) -> Option<&str> {
-        let Some(folder) = folder else {
-            let name = path_of(written).ok()?;
-            return match &self.bare.get(image_stem(&name).unwrap_or(&name))?[..] {
-                [image] if image_stem(&name).is_none() || image.ends_with(&name) => Some(image),
-                _ => None,
-            };
-        };
-        let path = below(folder, &path_of(written).ok()?);
-        let stem = image_stem(&path);
-        let mut named = self.paths.get(stem.unwrap_or(&path))?.iter();
-        match stem {
-            Some(_) => named.find(|image| **image == path).map(String::as_str),
-            None => named.next().map(String::as_str),
-        }
-    }
-
-    /// The folders below which the paths of nearly all of these are images.
-    fn folders_of(&self, written: &[&str]) -> Vec<&str> {
-        let folders = self.folders.iter().map(String::as_str);
-        folders.filter(|folder| self.has_most(Some(folder), written)).collect()
-    }
-
-    fn has_most(&self, folder: Option<&str>, written: &[&str]) -> bool {
-        let found = written.iter().filter(|path| self.at(folder, path).is_some()).count();
-        found > 0 && found * 10 >= written.len() * 9
-    }
-}
-
-/// The name of a column in lower case, without blanks and the like.
-fn plain(name: &str) -> String {
-    name.chars().filter(|c| !matches!(c, ' ' | '_' | '-' | '.')).flat_map(char::to_lowercase).collect()
-}
-
-/// Whether a column is that of splits, by its name.
-pub(crate) fn is_split(name: &str) -> bool {
-    SPLITS.contains(&plain(name).as_str())
-}
-
-/// Whether a column is that of paths, by its name.
-pub(super) fn is_path(name: &str) -> bool {
-    PATHS.contains(&plain(name).as_str())
-}
-
-/// Whether a column may be that of labels, by the last word of its name.
-pub(super) fn may_be_label(name: &str) -> bool {
-    is_label(name) || rest(name).last().is_some_and(|word| RIVALS.contains(&word.as_str()))
-}
-
-/// Whether a column is that of labels, by its name.
-pub(super) fn is_label(name: &str) -> bool {
-    LABELS.contains(&plain(name).as_str())
-}
 
 /// A file with a header.
 pub(super) struct Table {
@@ -264,7 +70,7 @@ impl Table {
 
     /// Whether its first column counts other things than images.
     pub(super) fn is_of_steps(&self) -> bool {
-        self.header.first().is_some_and(|name| NO_PATHS.contains(&plain(name).as_str()))
+        self.header.first().is_some_and(|name| counts_steps(name))
     }
 
     /// Whether each row has a 1 in one of these columns, and 0 in the others.
@@ -281,7 +87,7 @@ impl Table {
     /// Says why none of these columns, of which none is called as that of the labels, is taken for it.
     fn no_label(&self, others: &[usize]) -> Result<usize, String> {
         let is_guess = |at: &usize| is_guess(&self.header[*at]);
-        let is_other = |at: &usize| NO_LABELS.contains(&plain(&self.header[*at]).as_str());
+        let is_other = |at: &usize| is_no_label(&self.header[*at]);
         let perhaps: Vec<usize> =
             others.iter().copied().filter(|at| !is_guess(at) && !is_other(at)).collect();
         match (&perhaps[..], others) {
@@ -291,8 +97,8 @@ impl Table {
                 let guess = others.iter().find(|at| is_guess(at));
                 Err(match guess {
                     Some(at) => format!(
-                        "its column {} has, by its name, the guesses of a model, and none the classes: add a column \
-                         label with them",
+                        "its column {} has, by its name, the guesses of a model, and none the classes: add a \
+                         column label with them",
                         short(&self.header[*at])
                     ),
                     None => format!(
@@ -302,9 +108,9 @@ impl Table {
                 })
             }
             (several, _) if self.are_one_hot(several) => Err(format!(
-                "its columns {} are 0 or 1, one for each class: make one column of them, label, with the name of \
-                 the column that is 1 (of several such files, make one list, with the folder in its paths and a \
-                 column split)",
+                "its columns {} are 0 or 1, one for each class: make one column of them, label, with the \
+                 name of the column that is 1 (of several such files, make one list, with the folder in its \
+                 paths and a column split)",
                 self.named(several)
             )),
             ([one], _) => {
@@ -339,15 +145,15 @@ impl Table {
     /// Finds the column whose fields are the paths of images, or their names wherever they are.
     pub(super) fn path(&self, images: &Images) -> Result<Option<usize>, String> {
         let is_path = |at: &usize| {
-            if NO_PATHS.contains(&plain(&self.header[*at]).as_str()) {
+            if counts_steps(&self.header[*at]) {
                 return false;
             }
             let sample = self.sample(*at);
             images.has_most(None, &sample) || !images.folders_of(&sample).is_empty()
         };
-        let rank = |at: &usize| PATHS.iter().position(|known| plain(&self.header[*at]) == *known);
+        let rank = |at: &usize| rank_of_path(&self.header[*at]);
         let mut found: Vec<usize> = (0..self.header.len()).filter(is_path).collect();
-        found.sort_by_key(|at| rank(at).unwrap_or(PATHS.len()));
+        found.sort_by_key(|at| rank(at).unwrap_or(usize::MAX));
         match found[..] {
             [] => Ok(None),
             [first, _, ..] if rank(&first).is_none() => {
@@ -359,7 +165,8 @@ impl Table {
                     match &found.iter().filter(|at| self.are_files(**at)).collect::<Vec<_>>()[..] {
                         [one] => Ok(Some(**one)),
                         _ => Err(format!(
-                            "its columns {} name different ones: call the right one path, and remove the other",
+                            "its columns {} name different ones: call the right one path, and remove the \
+                             other",
                             self.named(&[first, *other])
                         )),
                     }
@@ -407,7 +214,8 @@ impl Table {
                 let folders: Vec<&str> =
                     folders.iter().map(|folder| if folder.is_empty() { "." } else { folder }).collect();
                 Err(format!(
-                    "those of {} all have such names: put the folder into its paths, or move the other images away",
+                    "those of {} all have such names: put the folder into its paths, or move the other \
+                     images away",
                     and(&folders)
                 ))
             }
@@ -463,15 +271,15 @@ impl Table {
 
     /// Finds the columns of labels and of splits.
     pub(super) fn label_and_split(&self, path: usize) -> Result<(usize, Option<usize>), String> {
-        let is_one_of = |names: &[&str], at: usize| names.contains(&plain(&self.header[at]).as_str());
+        let is_label = |at: &usize| is_label(&self.header[*at]);
         let is_other = |at: &usize| *at != path && !self.header[*at].is_empty();
         let (splits, others): (Vec<usize>, Vec<usize>) = (0..self.header.len())
             .filter(is_other)
-            .partition(|at| is_split(&self.header[*at]) || (!is_one_of(&LABELS, *at) && self.is_split(*at)));
+            .partition(|at| is_split(&self.header[*at]) || (!is_label(at) && self.is_split(*at)));
         if splits.len() > 1 {
             return Err(format!("its columns {} may each be the split: keep one", self.named(&splits)));
         }
-        let known: Vec<usize> = others.iter().copied().filter(|at| is_one_of(&LABELS, *at)).collect();
+        let known: Vec<usize> = others.iter().copied().filter(is_label).collect();
         let label = match (&known[..], &others[..]) {
             ([one], _) => *one,
             ([], _) => self.no_label(&others)?,
@@ -514,8 +322,8 @@ impl Table {
         };
         match others.iter().find(says_split) {
             Some(at) => Err(format!(
-                "its column {} may say the splits, which isn does not read: add a column split that says train, \
-                 val or test",
+                "its column {} may say the splits, which isn does not read: add a column split that says \
+                 train, val or test",
                 short(&self.header[*at])
             )),
             None => Ok((label, splits.first().copied())),

@@ -1,5 +1,6 @@
 use super::*;
 use crate::source::tests::folder;
+use isn_format::source_spec::HERE;
 
 fn looked(paths: &[&str]) -> Look {
     look(folder(paths).path()).unwrap()

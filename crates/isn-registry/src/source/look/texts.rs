@@ -3,10 +3,12 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read;
 
+use super::columns::{is_label, is_path};
 use super::folder::Folder;
+use super::images::Images;
 use super::lists::{self, is_table};
 use super::names::{self, Named, named, says_splits, split_of_word};
-use super::table::{Images, Table, is_label, is_path};
+use super::table::Table;
 use crate::files;
 use crate::source::rows::{Rows, short};
 use crate::source::{Listing, image_stem, join};
@@ -51,7 +53,8 @@ pub(super) fn why_not(listing: &Listing<'_>, images: &Images, file: &str) -> Str
             };
             let fields: Vec<String> = fields.into_iter().map(|field| format!("'{field}'")).collect();
             format!(
-                "the {n} of line {line}: {}; none is the path of an image, such as {image}, or most rows have none{hint}",
+                "the {n} of line {line}: {}; none is the path of an image, such as {image}, or most rows \
+                 have none{hint}",
                 fields.join(", ")
             )
         }
