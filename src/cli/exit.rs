@@ -10,7 +10,9 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{console, near};
-use isn_format::error::{Breach, Error, Input, KeyFault, LockFault, Missing, NetworkKind, There, chain};
+use isn_format::error::{
+    Blame, Breach, Difference, Error, Input, KeyFault, LockFault, Missing, NetworkKind, There, chain,
+};
 use isn_format::text::{self, shell_word};
 use isn_registry::files;
 
@@ -141,6 +143,8 @@ pub(super) enum Aim {
 /// Returns the exit code of an error.
 pub(super) fn code(error: &Error) -> u8 {
     match error {
+        // A source that only lacks images is not whole; nothing in it is wrong.
+        Error::Rebuilt { differences, .. } if only_missing(differences) => FINDINGS,
         Error::Integrity { .. } | Error::Rebuilt { .. } => INTEGRITY,
         Error::Trust { .. }
         | Error::TrustFile { .. }
@@ -174,6 +178,11 @@ pub(super) fn code(error: &Error) -> u8 {
         | Error::Subject { .. }
         | Error::Internal(_) => ERROR,
     }
+}
+
+/// Whether a source has all of its files as released, and lacks others.
+fn only_missing(differences: &[Difference]) -> bool {
+    !differences.is_empty() && differences.iter().all(|one| one.cause == Blame::SourceMissing)
 }
 
 /// Returns what to do next, if there is something.
@@ -500,10 +509,7 @@ fn exists(there: There, what: &str) -> String {
         There::MountPoint => "unmount it, or choose another path",
         There::Protected => "change the permissions, or choose another path",
         There::KeyFile => "`isn key list` lists your keys: give the new one another name",
-        There::LogKey => {
-            "you trust that log for this registry. If its operator confirms the new one, `isn trust remove \
-             REGISTRY OLDKEY` comes first"
-        }
+        There::LogKey => "you trust that log for this registry: ask its operator before you remove it",
         There::Release => RAISE,
         There::Said => "it is there already: there is nothing to do",
         There::Running => "wait for the other run to end, or choose another path",

@@ -127,10 +127,10 @@ fn files_that_lack_or_differ_are_named_all_at_once() {
 
     fs::remove_dir_all(sandbox.path("raw/cat")).unwrap();
     fs::remove_file(sandbox.path("raw/ant/ant_0.png")).unwrap();
-    let ran = pull(&sandbox, &["--source", "raw"]).fails(3, "lacks 9 images");
+    let ran = pull(&sandbox, &["--source", "raw"]).fails(8, "lacks 9 images");
     assert!(ran.stderr.contains("the source has no image ant/ant_0"), "{}", ran.stderr);
     assert!(ran.stderr.contains("the source has no image cat/cat_7"), "{}", ran.stderr);
-    let report = pull(&sandbox, &["--source", "raw", "--json"]).fails(3, "").json();
+    let report = pull(&sandbox, &["--source", "raw", "--json"]).fails(8, "").json();
     let differences = report["differences"].as_array().unwrap();
     assert!(differences.len() == 9 && differences.iter().all(|d| d["cause"] == "source-missing"));
     assert_eq!(sandbox.leftovers(), ["."; 0]);

@@ -212,8 +212,9 @@ fn verify_source_compares_the_files_and_nothing_else() {
     {
         verify(source, &[]).ok().fails(0, &format!("{source} ({layout}): 16 source files as released"));
     }
-    sandbox.write(&format!("raw/train/{EAGLE}/{EAGLE}_3.JPEG"), b"not even an image");
     fs::remove_file(sandbox.path("raw/val/ILSVRC2012_val_00000318.JPEG")).unwrap();
+    verify("raw", &[]).fails(8, "15 source files compared, 0 differ, 1 missing");
+    sandbox.write(&format!("raw/train/{EAGLE}/{EAGLE}_3.JPEG"), b"not even an image");
     let ran = verify("raw", &[]).fails(3, "15 source files compared, 1 differ, 1 missing");
     assert!(ran.stdout.contains("n01614925_3.JPEG"), "{}", ran.stdout);
     let report = verify("raw", &["--json"]).fails(3, "").json();

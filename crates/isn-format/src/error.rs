@@ -149,7 +149,8 @@ pub enum Error {
         /// Where the bytes were.
         at: At,
     },
-    /// A version rebuilt from a source differs from the release. Exit code 3.
+    /// A version rebuilt from a source differs from the release. Exit code 3, or 8 if the source only lacks
+    /// images.
     #[error("{}{}", about(what, why), cut_list(differences))]
     Rebuilt {
         /// The version and the source.

@@ -88,6 +88,11 @@ pub(super) fn help(kind: Missing, what: &str, place: &str, advice: Advice<'_>) -
         Missing::Trusted => "`isn trust list` lists the keys that you trust".into(),
         // Nothing is to be done about a log that a registry never had, an image that a ledger does not
         // mention, or the like.
-        Missing::Log | Missing::Other => return None,
+        Missing::AttestationLog => {
+            "nobody has stated there that they built a version: `isn attest BUILD` makes such a statement"
+                .into()
+        }
+        Missing::Log => "its registry.json names no log: ask its operator".into(),
+        Missing::Other => return None,
     })
 }

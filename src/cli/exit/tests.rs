@@ -95,6 +95,7 @@ fn missing(kind: Missing, what: &str) -> Error {
         | Missing::Image
         | Missing::Other
         | Missing::Log
+        | Missing::AttestationLog
         | Missing::Owner
         | Missing::Trusted => "birds@1.0#b3:00",
     };
@@ -320,6 +321,8 @@ fn examples() -> Vec<Error> {
         },
         Error::NotFound { kind: Missing::Other, .. } => Error::not_found(Missing::Other, "image n01614925_1", "ledger corrections.csv"),
         Error::NotFound { kind: Missing::Log, .. } => Error::not_found(Missing::Log, "log", "registry reg"),
+        Error::NotFound { kind: Missing::AttestationLog, .. } =>
+            Error::not_found(Missing::AttestationLog, "attestation log", "registry reg"),
         Error::NotFound { kind: Missing::Owner, .. } =>
             Error::not_found(Missing::Owner, "key SHA256:abc", "the owners of birds"),
         Error::NotFound { kind: Missing::Trusted, .. } =>
@@ -459,7 +462,7 @@ fn every_error_has_a_next_step() {
             // What is wrong with an input, and what would be right.
             Error::Invalid { kind, .. } => *kind == Input::Other,
             // What a registry or a file never had: nothing is to be done about it.
-            Error::NotFound { kind, .. } => matches!(kind, Missing::Log | Missing::Other),
+            Error::NotFound { kind, .. } => matches!(kind, Missing::Other),
             _ => false,
         };
         for aim in [Aim::Bring, Aim::Look, Aim::Write, Aim::Serve] {

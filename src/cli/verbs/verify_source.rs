@@ -33,8 +33,8 @@ impl Verb for VerifySourceArgs {
         let client = run.client(&self.registry)?;
         let report = verify_source(&client, &self.reference, &self.source, run.jobs, &run.progress)?;
         print(&run.output, &report, &self.source);
-        let is_right = report.differing.is_empty() && report.missing.is_empty();
-        Ok(exit::success_if(is_right, exit::INTEGRITY))
+        let fault = if report.differing.is_empty() { exit::FINDINGS } else { exit::INTEGRITY };
+        Ok(exit::success_if(report.differing.is_empty() && report.missing.is_empty(), fault))
     }
 }
 

@@ -118,6 +118,8 @@ pub enum Missing {
     Other,
     /// A log that a registry does not have.
     Log,
+    /// The attestation log of a registry.
+    AttestationLog,
     /// A key among the owners of a name.
     Owner,
     /// A key that the user trusts.

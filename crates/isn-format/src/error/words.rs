@@ -105,7 +105,7 @@ pub(super) fn is_missing(kind: Missing, what: &str, place: &str) -> String {
         Missing::Location | Missing::LocationInCache => {
             format!("there is no folder {what}, the registry that {place} names")
         }
-        Missing::Log => format!("{place} has no {what}"),
+        Missing::Log | Missing::AttestationLog => format!("{place} has no {what}"),
         Missing::ClassLabel => format!("{what} is the label of a class of {place}, not its id"),
         Missing::File if place.is_empty() => format!("{what} does not exist"),
         _ => format!("{what} is not in {place}"),

@@ -59,7 +59,7 @@ pub fn audit(client: &Client, attestations: bool) -> Result<LogReport> {
             true => {
                 let view = client.attestations(&registry, &view).await?.ok_or_else(|| {
                     let what = format!("registry {}", registry.name());
-                    Error::not_found(Missing::Log, "attestation log", what)
+                    Error::not_found(Missing::AttestationLog, "attestation log", what)
                 })?;
                 (view.replica.history().anchor().clone(), view)
             }
