@@ -209,6 +209,44 @@ fn single_images_are_remarked_on() {
 }
 
 #[test]
+fn all_findings_are_on_one_page_in_the_order_of_what_to_do() {
+    let sandbox = copies();
+    sandbox.write("data/train/ant/broken.png", b"no image");
+    save(&sandbox, "data/train/cat/tiny.png", &imageops::thumbnail(&picture(7), 30, 20));
+    save(&sandbox, "data/train/cat/p9.png", &picture(9));
+    save(&sandbox, "data/train/ant/p9.png", &picture(9));
+    let report = audit(&sandbox, &["all", "data", "--html", "page.html"]);
+    let todo = report["todo"].as_array().unwrap();
+    let found: Vec<_> = todo.iter().map(|one| (one["finding"].as_str().unwrap(), &one["count"])).collect();
+    let expected =
+        [("leakage", 4), ("broken", 1), ("two-classes", 1), ("no-image", 1), ("copies", 1), ("tiny", 1)];
+    assert_eq!(json!(found), json!(expected));
+    assert_eq!(todo[3]["what"], "1 class without an image in val");
+
+    // Each step leads to its section; the sections are in the same order, and the counts at the end.
+    let html = String::from_utf8(sandbox.read("page.html")).unwrap();
+    let mut sections: Vec<&str> =
+        expected.iter().map(|(name, _)| *name).filter(|name| *name != "no-image").collect();
+    sections.push("no-image");
+    let links: Vec<usize> =
+        expected.iter().map(|(name, _)| html.find(&format!("href=\"#{name}\"")).unwrap()).collect();
+    let places: Vec<usize> =
+        sections.iter().map(|name| html.find(&format!("<h2 id=\"{name}\">")).unwrap()).collect();
+    assert!(links.is_sorted() && places.is_sorted() && links[5] < places[0], "{html}");
+    assert!(html.contains("<th scope=\"row\">cat</th><td>2</td><td>0</td>"), "{html}");
+
+    let text = sandbox.isn(&["audit", "all", "data"]).fails(8, "what to do, the most important first").stdout;
+    assert!(
+        text.contains("\n  4 groups of copies in more than one split: a model would be tested"),
+        "{text}"
+    );
+    let whole = ["audit", "all", "data/train/bee", "--html", "page.html", "--json"];
+    let ran = sandbox.isn(&whole).ok();
+    assert_eq!(ran.json()["todo"], json!([]));
+    assert!(String::from_utf8(sandbox.read("page.html")).unwrap().contains("Nothing was found in 3 images."));
+}
+
+#[test]
 fn a_build_a_tree_and_a_version_are_audited_as_the_folder_is() {
     let (sandbox, pin) = Sandbox::published();
     sandbox.pull("grads@1.0", &["--to", "tree"]).ok();

@@ -37,7 +37,11 @@ figure img,figure .none{max-width:13rem;max-height:13rem;background:#888;outline
 figure .none{height:8rem;width:13rem;line-height:8rem;text-align:center;color:#fff;background:#666}\
 figcaption{font-size:.8rem;overflow-wrap:anywhere;margin-top:.3rem}\
 dl{display:grid;grid-template-columns:max-content 1fr;gap:0 .6rem;margin:.15rem 0}\
-dt{color:var(--dim)}dd{margin:0}";
+dt{color:var(--dim)}dd{margin:0}\
+li{max-width:60rem;margin:.4rem 0}\
+table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
+th,td{padding:.2rem .8rem;border-bottom:1px solid var(--line);text-align:right}\
+th:first-child{text-align:left;font-weight:normal}thead th{color:var(--dim)}";
 
 // Should a page contain a script or a request after all, this keeps it from running.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
@@ -51,6 +55,40 @@ impl Sheet {
     /// Adds a second-level heading.
     pub fn heading(&mut self, text: &str) {
         self.parts.push(html! { h2 { (text) } });
+    }
+
+    /// Adds a second-level heading, to which links of this page lead.
+    pub(crate) fn section(&mut self, id: &str, text: &str) {
+        self.parts.push(html! { h2 id=(id) { (text) } });
+    }
+
+    /// Adds steps, each with the section that it is about, what was found and what to do.
+    pub(crate) fn steps<'s>(&mut self, steps: impl Iterator<Item = (&'s str, &'s str, &'s str)>) {
+        self.parts.push(html! {
+            ol {
+                @for (id, found, next) in steps {
+                    li { a href={ "#" (id) } { (found) } ": " (next) }
+                }
+            }
+        });
+    }
+
+    /// Adds a table. The cells of its first column are the names of the rows.
+    pub(crate) fn table(&mut self, heads: &[String], rows: &[Vec<String>]) {
+        self.parts.push(html! {
+            table {
+                thead { tr { @for head in heads { th scope="col" { (head) } } } }
+                tbody {
+                    @for row in rows {
+                        tr {
+                            @for (at, cell) in row.iter().enumerate() {
+                                @if at == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
+                            }
+                        }
+                    }
+                }
+            }
+        });
     }
 
     /// Adds a paragraph.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::json;
 
 use super::balance::{self, DiscordanceArg};
 use super::duplicates::{self, NearArgs};
@@ -15,6 +16,8 @@ use isn_format::groups::HEADER;
 use isn_registry::files::Replaced;
 use isn_registry::ops::audit;
 use isn_registry::ops::audit::looks::look;
+use isn_registry::ops::audit::sheet;
+use isn_registry::ops::audit::todo::todo;
 
 /// Arguments of `isn audit all`.
 #[derive(Debug, Args)]
@@ -27,7 +30,8 @@ pub(in crate::cli) struct AllArgs {
     limits: LimitArgs,
     #[command(flatten)]
     discordance: DiscordanceArg,
-    /// Write a contact sheet: an HTML file with all pictures in it; an existing file is replaced
+    /// Write a page of all findings, what to do first on top: an HTML file with its pictures in it; an
+    /// existing file is replaced
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }
@@ -42,16 +46,27 @@ impl Verb for AllArgs {
         let remarks = audit::images::among(&looks, &self.limits.limits());
         let counts = audit::balance::balance(&subject, self.discordance.discordance);
         self.near.write_groups(&copies)?;
-        write_sheet(self.html.as_deref(), &subject, Some(&copies), Some(&remarks))?;
+        let todo = todo(&copies, &remarks, &counts);
+        write_sheet(self.html.as_deref(), &subject, |page| {
+            sheet::add_all(page, &subject, (&copies, &remarks, &counts), &todo)
+        })?;
 
         let mut text = duplicates::text(&copies);
         for more in [images::text(&subject, &remarks), balance::text(&subject, &counts)] {
             text.blank();
             text.append(&more);
         }
+        if !todo.is_empty() {
+            text.blank();
+            writeln!(text, "what to do, the most important first");
+        }
+        for one in &todo {
+            writeln!(text, "  {}: {}", one.what, one.next);
+        }
         let mut object = duplicates::json(&subject, &copies);
         object.extend(images::json(&subject, &remarks));
         object.extend(balance::json(&counts));
+        object.insert("todo".into(), json!(todo));
         target::print(&run.output, &subject, &text, object);
         Ok(exit::success_if(copies.groups.is_empty() && remarks.found.is_empty(), exit::FINDINGS))
     }

@@ -14,8 +14,8 @@ use isn_format::groups::HEADER;
 use isn_registry::audit::duplicates::MAX_DISTANCE;
 use isn_registry::audit::similar::SIMILAR;
 use isn_registry::files::{self, Replaced};
-use isn_registry::ops::audit::Subject;
 use isn_registry::ops::audit::duplicates::{DuplicatesReport, Group, NearOptions, duplicates};
+use isn_registry::ops::audit::{Subject, sheet};
 
 /// The number of groups in the text; JSON has all.
 const SHOWN: usize = 20;
@@ -66,7 +66,7 @@ impl Verb for DuplicatesArgs {
         let subject = self.target.open(run, self.near.groups.as_deref())?;
         let report = duplicates(&subject, self.near.options(), run.jobs, &run.progress)?;
         self.near.write_groups(&report)?;
-        write_sheet(self.html.as_deref(), &subject, Some(&report), None)?;
+        write_sheet(self.html.as_deref(), &subject, |page| sheet::add_duplicates(page, &subject, &report))?;
         target::print(&run.output, &subject, &text(&report), json(&subject, &report));
         Ok(exit::success_if(report.groups.is_empty(), exit::FINDINGS))
     }

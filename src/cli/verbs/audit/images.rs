@@ -12,8 +12,8 @@ use crate::cli::run::{Run, Verb};
 use isn_format::error::{Result, count};
 use isn_registry::audit::health::{Limits, Remark};
 use isn_registry::files::Replaced;
-use isn_registry::ops::audit::Subject;
 use isn_registry::ops::audit::images::{ImagesReport, images};
+use isn_registry::ops::audit::{Subject, sheet};
 
 /// The number of images of each kind in the text; JSON has all.
 const SHOWN: usize = 20;
@@ -55,7 +55,7 @@ impl Verb for ImagesArgs {
         check_outputs([(&self.html, Replaced::Page)])?;
         let subject = self.target.open(run, None)?;
         let report = images(&subject, &self.limits.limits(), run.jobs, &run.progress)?;
-        write_sheet(self.html.as_deref(), &subject, None, Some(&report))?;
+        write_sheet(self.html.as_deref(), &subject, |page| sheet::add_images(page, &subject, &report))?;
         target::print(&run.output, &subject, &text(&subject, &report), json(&subject, &report));
         Ok(exit::success_if(report.found.is_empty(), exit::FINDINGS))
     }

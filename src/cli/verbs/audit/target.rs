@@ -11,9 +11,7 @@ use crate::cli::output::Output;
 use crate::cli::run::Run;
 use isn_format::error::Result;
 use isn_registry::files::{self, Replaced};
-use isn_registry::ops::audit::duplicates::DuplicatesReport;
-use isn_registry::ops::audit::images::ImagesReport;
-use isn_registry::ops::audit::{Subject, sheet};
+use isn_registry::ops::audit::Subject;
 use isn_registry::sheet::Sheet;
 
 /// The subject of an audit.
@@ -55,21 +53,15 @@ pub(super) fn check_outputs<'f>(
     given.into_iter().try_for_each(|(file, kind)| files::check_replaced(file, kind))
 }
 
-/// Writes a contact sheet, if a file is given.
+/// Writes the page that `fill` makes, if a file is given.
 pub(super) fn write_sheet(
     file: Option<&Path>,
     subject: &Subject,
-    duplicates: Option<&DuplicatesReport>,
-    images: Option<&ImagesReport>,
+    fill: impl FnOnce(&mut Sheet),
 ) -> Result<()> {
     let Some(file) = file else { return Ok(()) };
     let mut page = Sheet::new(&format!("isn audit: {}", subject.what));
-    if let Some(report) = duplicates {
-        sheet::add_duplicates(&mut page, subject, report);
-    }
-    if let Some(report) = images {
-        sheet::add_images(&mut page, subject, report);
-    }
+    fill(&mut page);
     files::write_output(file, &page.finish())
 }
 

@@ -37,6 +37,14 @@ impl ImagesReport {
         self.orientations.iter().copied().filter(|(_, orientation)| *orientation != 1)
     }
 
+    /// Returns the images with a remark, by their positions, each with the figures behind it.
+    pub fn with(&self, remark: Remark) -> impl Iterator<Item = (usize, String)> {
+        self.found
+            .iter()
+            .filter(move |found| found.remark == remark)
+            .map(|found| (found.at, found.why.clone()))
+    }
+
     /// Counts each kind of remark, including zeros.
     pub fn counts(&self) -> BTreeMap<Remark, usize> {
         let mut counts: BTreeMap<Remark, usize> = Remark::ALL.iter().map(|&remark| (remark, 0)).collect();

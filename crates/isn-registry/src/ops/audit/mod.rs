@@ -10,6 +10,7 @@ pub mod looks;
 pub mod mask;
 pub mod sheet;
 pub mod subject;
+pub mod todo;
 mod version;
 
 pub use subject::{FolderRecipe, Item, Subject};

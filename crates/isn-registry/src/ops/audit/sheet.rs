@@ -1,12 +1,18 @@
 //! The contact sheets of the audits of pixels.
 
+use std::collections::BTreeMap;
+
+use super::balance::BalanceReport;
 use super::duplicates::{DuplicatesReport, Group};
 use super::images::ImagesReport;
 use super::subject::Subject;
+use super::todo::{Finding, Todo, groups};
 use crate::audit::health::Remark;
 use crate::sheet::{Figure, Sheet};
+use isn_format::class::ClassId;
 use isn_format::error::count;
 use isn_format::pixel_spec::{Encoding, ExifOrientation, Filter, PixelSpec, Small};
+use isn_format::split::Split;
 use isn_pixels::{Outcome, Pipeline};
 
 /// The maximum number of groups or images of a kind on a sheet, which a browser has to hold.
@@ -53,50 +59,90 @@ impl Thumbnails {
 
 /// Adds duplicates: first groups in more than one split, then groups of more than one class, then the others.
 pub fn add_duplicates(sheet: &mut Sheet, subject: &Subject, report: &DuplicatesReport) {
-    let mut thumbnails = Thumbnails::new(subject.orientation);
-    let (leaks, rest): (Vec<&Group>, Vec<&Group>) =
-        report.groups.iter().partition(|group| group.is_across_splits());
-    let (classes, rest): (Vec<&Group>, Vec<&Group>) =
-        rest.into_iter().partition(|group| group.is_across_classes());
-    let kinds = [
-        ("Across splits (leakage)", leaks),
-        ("Across classes, in one split", classes),
-        ("In one class and one split", rest),
-    ];
-    for (title, groups) in kinds {
+    for (title, finding) in [
+        ("Across splits (leakage)", Finding::Leakage),
+        ("Across classes, in one split", Finding::TwoClasses),
+        ("In one class and one split", Finding::Copies),
+    ] {
+        let groups: Vec<&Group> = groups(report, finding).collect();
         sheet.heading(&format!("{title}: {}", count(groups.len(), "group")));
-        for group in groups.iter().take(SHOWN) {
-            let is_exact = report.exact.iter().any(|exact| exact.places == group.places);
-            let kind = if is_exact { "exact" } else { "near" };
-            let figures: Vec<Figure> =
-                group.places.iter().take(MEMBERS).map(|&at| thumbnails.figure(subject, at)).collect();
-            sheet.group(
-                &format!("{}, {kind}: {}", count(group.places.len(), "image"), group.name()),
-                &figures,
-            );
-        }
-        more(sheet, groups.len());
+        add_groups(sheet, subject, report, &groups);
     }
+}
+
+/// Adds groups of copies.
+fn add_groups(sheet: &mut Sheet, subject: &Subject, report: &DuplicatesReport, groups: &[&Group]) {
+    let mut thumbnails = Thumbnails::new(subject.orientation);
+    for group in groups.iter().take(SHOWN) {
+        let is_exact = report.exact.iter().any(|exact| exact.places == group.places);
+        let kind = if is_exact { "exact" } else { "near" };
+        let figures: Vec<Figure> =
+            group.places.iter().take(MEMBERS).map(|&at| thumbnails.figure(subject, at)).collect();
+        sheet.group(&format!("{}, {kind}: {}", count(group.places.len(), "image"), group.name()), &figures);
+    }
+    more(sheet, groups.len());
 }
 
 /// Adds the remarks about single images.
 pub fn add_images(sheet: &mut Sheet, subject: &Subject, report: &ImagesReport) {
-    let mut thumbnails = Thumbnails::new(subject.orientation);
     for remark in Remark::ALL {
-        let found: Vec<_> = report.found.iter().filter(|found| found.remark == remark).collect();
+        let found: Vec<_> = report.with(remark).collect();
         sheet.heading(&format!("{}: {}", remark.as_str(), count(found.len(), "image")));
-        let figure = |found: &&super::images::Remarked| {
-            let mut figure = thumbnails.figure(subject, found.at);
-            let why = Some(found.why.clone()).filter(|why| !why.is_empty());
-            figure.facts.extend(why.map(|why| ("why".into(), why)));
-            figure
-        };
-        let figures: Vec<Figure> = found.iter().take(SHOWN).map(figure).collect();
-        if !figures.is_empty() {
-            sheet.group("", &figures);
-        }
-        more(sheet, found.len());
+        add_figures(sheet, subject, &found);
     }
+}
+
+/// Adds images, by their positions, each with what there is to say about it.
+fn add_figures(sheet: &mut Sheet, subject: &Subject, found: &[(usize, String)]) {
+    let mut thumbnails = Thumbnails::new(subject.orientation);
+    let figure = |(at, why): &(usize, String)| {
+        let mut figure = thumbnails.figure(subject, *at);
+        figure.facts.extend(Some(why.clone()).filter(|why| !why.is_empty()).map(|why| ("why".into(), why)));
+        figure
+    };
+    let figures: Vec<Figure> = found.iter().take(SHOWN).map(figure).collect();
+    if !figures.is_empty() {
+        sheet.group("", &figures);
+    }
+    more(sheet, found.len());
+}
+
+/// Adds everything: what to do first, a section for each kind of finding in this order, and the counts.
+pub fn add_all(
+    sheet: &mut Sheet,
+    subject: &Subject,
+    (copies, remarks, counts): (&DuplicatesReport, &ImagesReport, &BalanceReport),
+    todo: &[Todo],
+) {
+    subject.warnings.iter().for_each(|warning| sheet.paragraph(&format!("Warning: {warning}")));
+    match todo {
+        [] => sheet.paragraph(&format!("Nothing was found in {}.", count(subject.images.len(), "image"))),
+        todo => {
+            sheet.heading("What to do, the most important first");
+            sheet.steps(todo.iter().map(|one| (one.finding.as_str(), &*one.what, one.next)));
+        }
+    }
+    // What a split lacks is in the counts.
+    for one in todo.iter().filter(|one| one.finding != Finding::NoImage) {
+        sheet.section(one.finding.as_str(), &one.what);
+        match one.finding.remark() {
+            Some(remark) => add_figures(sheet, subject, &remarks.with(remark).collect::<Vec<_>>()),
+            None if one.finding == Finding::Turned => {
+                let why = |(at, orientation)| (at, format!("EXIF orientation {orientation}"));
+                add_figures(sheet, subject, &remarks.turned().map(why).collect::<Vec<_>>());
+            }
+            None => add_groups(sheet, subject, copies, &groups(copies, one.finding).collect::<Vec<_>>()),
+        }
+    }
+    sheet.section(Finding::NoImage.as_str(), "Images by class and split");
+    let split = |split: Option<Split>| split.map_or("all", Split::as_str).to_owned();
+    let heads = std::iter::once("class".to_owned()).chain(counts.splits.iter().map(|one| split(one.split)));
+    let row = |(class, of_splits): (&ClassId, &BTreeMap<Option<Split>, u64>)| {
+        let label = subject.labels.get(class).map(|label| format!(" {label}")).unwrap_or_default();
+        let cells = counts.splits.iter().map(|one| of_splits[&one.split].to_string());
+        std::iter::once(format!("{class}{label}")).chain(cells).collect()
+    };
+    sheet.table(&heads.collect::<Vec<_>>(), &counts.classes.iter().map(row).collect::<Vec<_>>());
 }
 
 fn more(sheet: &mut Sheet, found: usize) {
