@@ -277,15 +277,18 @@ async fn decide(
     let reason = reason.map(|code| Reason::ALL.iter().copied().find(|known| known.as_str() == code));
     let class = field("class").map(|class| class.parse::<ClassId>());
     let (verdict, usual) = match (field("what").as_deref(), class) {
-        (Some("keep"), _) => (Verdict::Keep, Reason::Correct),
+        (Some("keep"), _) => (Verdict::Keep(Vec::new()), Reason::Correct),
+        (Some("also"), Some(Ok(class))) if desk.classes.contains_key(&class) => {
+            (Verdict::Keep(vec![class]), Reason::Several)
+        }
         (Some("remove"), _) => (Verdict::Remove, Reason::NoneOfThese),
         (Some("unsure"), _) => (Verdict::Unsure, Reason::Ambiguous),
         (Some("undo"), _) => (Verdict::Withdraw, Reason::Other),
         (Some("relabel"), Some(Ok(class))) if desk.classes.contains_key(&class) => {
             (Verdict::Relabel(class), Reason::WrongLabel)
         }
-        (Some("relabel"), _) => return bad("relabel to one of the classes"),
-        _ => return bad("keep, remove, relabel, unsure or undo"),
+        (Some("relabel" | "also"), _) => return bad("relabel to one of the classes"),
+        _ => return bad("keep, also, remove, relabel, unsure or undo"),
     };
     let reason = match (&verdict, reason) {
         // The page offers these reasons only for `remove`.

@@ -105,6 +105,10 @@ pub(super) fn suspect(desk: &Desk, number: usize, suspect: &Suspect, nonce: &Non
                         "you decided: "
                         @match &decision.verdict {
                             Verdict::Relabel(class) => { "relabel to " (desk.label(class)) },
+                            Verdict::Keep(also) if !also.is_empty() => {
+                                b { "keep" } ", also right: "
+                                @for class in also { (desk.label(class)) " " }
+                            },
                             other => { b { (other.as_str()) } },
                         }
                         " " span.dim { (decision.reason.as_str()) " " (decision.evidence) }
@@ -161,6 +165,18 @@ fn forms(desk: &Desk, number: usize, suspect: &Suspect, own: Option<&ClassId>, u
                     }
                 }
                 button name="what" value="relabel" { kbd { "l" } "another class" }
+            }
+        }
+        @if !choices.is_empty() {
+            form.more method="post" action=(here) {
+                select name="class" data-focus="o" aria-label="also right" {
+                    @for class in &choices {
+                        option value=(class) {
+                            (desk.classes.get(*class).map_or(class.as_str(), String::as_str))
+                        }
+                    }
+                }
+                (button("b", "also", "", "both are right"))
             }
         }
         form.more method="post" action=(here) {

@@ -61,6 +61,13 @@ fn claims_become_corrections_by_the_policy_and_the_rest_is_left_to_a_person() {
     assert_eq!(checked["open"].as_array().unwrap().len(), 1);
     assert_eq!(checked["decided"][0]["action"], "keep");
     assert!(checked["decided"][1]["because"].as_str().unwrap().starts_with("blank: a, b (Ann, 20"));
+    // What is right besides does not change the version, and is told.
+    add(&sandbox, &["ant/ant_1", "keep", "bee", "--reason", "several", "--reviewer", "Ann"]).ok();
+    let ran = sandbox.isn(&check).ok();
+    assert!(ran.stdout.contains("decided: ant/ant_1: keep, also bee: several"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("several: 1 kept image of more than one class"), "{}", ran.stdout);
+    let checked = sandbox.isn(&[&check[..], &["--json"]].concat()).ok().json();
+    assert_eq!(checked["decided"][0]["also"], json!(["bee"]));
     // The ledger is one of the version's objects.
     let ledger = sandbox.read("ledger.csv");
     let mut out = BUILD;
@@ -117,11 +124,11 @@ fn mistakes_name_the_thing_and_change_nothing() {
     let by_ann = ["--reason", "other", "--reviewer", "Ann"];
     for (args, code, why) in [
         (&[&["x", "relabel"], &by_ann[..]].concat()[..], 1, "'relabel' takes one class"),
-        (&[&["x", "keep", "ant"], &by_ann[..]].concat(), 1, "'keep' takes no class"),
+        (&[&["x", "unsure", "ant"], &by_ann[..]].concat(), 1, "'unsure' takes no class"),
         (
             &[&["x", "burn"], &by_ann[..]].concat(),
             1,
-            "'burn' is not a decision: expected keep, remove, relabel CLASS",
+            "'burn' is not a decision: expected keep [CLASS…], remove, relabel CLASS",
         ),
         (&["x", "keep", "--reviewer", "Ann"], 2, "--reason <CODE>"),
         (&["x", "keep", "--reviewer", "Ann", "--reason", "just so"], 2, "possible values: wrong-label"),

@@ -152,11 +152,17 @@ fn suspects_are_walked_and_each_decision_is_in_the_ledger_at_once() {
             && page.get("7").status == 404
     );
 
+    // A picture of two classes stays, and both are right.
+    assert_eq!(page.post(3, "what=also&class=ant").status, 303);
+    assert_eq!(decisions(&sandbox).pop().unwrap(), "bee/bee_1,keep,ant,several");
+    assert!(page.get("3").body.contains("<b>keep</b>, also right: <b>ant</b>"), "{}", page.get("3").body);
+    assert_eq!(page.post(3, "what=keep").status, 303);
+
     // An undo is a row, too, and the image is open again.
     assert_eq!(page.post(2, "what=undo").status, 303);
     assert_eq!(decisions(&sandbox).last().unwrap(), "bee/bee_0,withdraw,,other");
     assert_eq!(page.post(2, "what=undo").status, 303, "nothing is left to take back");
-    assert_eq!(decisions(&sandbox).len(), 6);
+    assert_eq!(decisions(&sandbox).len(), 8);
     assert!(page.get("").head.contains(&format!("/{}/2", page.token)));
     drop(page);
 
@@ -194,6 +200,8 @@ fn nothing_is_decided_by_another_page_or_a_wrong_form() {
         "what=relabel",
         "what=relabel&class=dog",
         "what=relabel&class=../x",
+        "what=also",
+        "what=also&class=dog",
         "what=remove&reason=x",
     ] {
         assert_eq!(page.post(1, form).status, 400, "{form}");

@@ -43,6 +43,18 @@ pub enum Because {
     Claims(Vec<Claim>),
 }
 
+impl Correction {
+    /// The classes that are right for the image besides its own: those of the last decision to keep it.
+    pub fn also(&self) -> &[ClassId] {
+        match &self.because {
+            Because::Reviewed(decisions) if self.action == Action::Keep => {
+                decisions.last().map_or(&[], |last| last.verdict.classes())
+            }
+            _ => &[],
+        }
+    }
+}
+
 impl Corrections {
     /// Adds a correction, and replaces the image's earlier one.
     pub fn insert(&mut self, correction: Correction) {

@@ -183,7 +183,7 @@ fn old_row(fields: &[&str], wrong: &mut Vec<String>) -> Option<Row> {
             }
         },
         "remove" => (Verdict::Remove, Reason::Other),
-        "keep" => (Verdict::Keep, Reason::Correct),
+        "keep" => (Verdict::Keep(Vec::new()), Reason::Correct),
         other => {
             wrong.push(format!("action '{other}' is not remove, relabel or keep"));
             return None;
@@ -290,7 +290,7 @@ fn decided(says: &str, labels: Vec<ClassId>) -> Result<Verdict, String> {
                 Err(labels) => Err(format!("labels must be one class for relabel, and are {}", labels.len())),
             };
         }
-        "keep" => Verdict::Keep,
+        "keep" => return Ok(Verdict::Keep(labels)),
         "remove" => Verdict::Remove,
         "unsure" => Verdict::Unsure,
         "withdraw" => Verdict::Withdraw,

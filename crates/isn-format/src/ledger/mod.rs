@@ -88,7 +88,7 @@ impl Ledger {
         ids.filter_map(|source_id| {
             let mut opinions = self.opinions(source_id);
             opinions.retain(|decision| decision.verdict != Verdict::Unsure);
-            let differ = opinions.windows(2).any(|pair| pair[0].verdict != pair[1].verdict);
+            let differ = opinions.windows(2).any(|pair| !pair[0].verdict.agrees(&pair[1].verdict));
             differ.then_some(Conflict { source_id, opinions })
         })
         .collect()

@@ -251,13 +251,22 @@ fn winner(votes: &[Vote], lead: impl Fn(&Action) -> usize) -> Option<(&Action, u
 
 fn reviewed(first: &Decision, firm: &[&Decision], classes: &[Class], settled: &mut Settled) {
     let id = &first.source_id;
-    if firm.iter().any(|other| other.verdict != first.verdict) {
+    if firm.iter().any(|other| !other.verdict.agrees(&first.verdict)) {
         let said: Vec<String> =
             firm.iter().map(|one| format!("{} says {}", one.reviewer, one.verdict)).collect();
         return settled.problems.push(format!("{id}: the reviewers differ: {}", said.join(", ")));
     }
     let action = match &first.verdict {
-        Verdict::Keep => Action::Keep,
+        Verdict::Keep(_) => {
+            match firm.iter().flat_map(|one| one.verdict.classes()).find(|class| !has(classes, class)) {
+                None => Action::Keep,
+                Some(class) => {
+                    return settled
+                        .problems
+                        .push(format!("{id}: keep, also {class}, which is no class of the recipe"));
+                }
+            }
+        }
         Verdict::Remove => Action::Remove,
         Verdict::Relabel(class) if has(classes, class) => Action::Relabel(class.clone()),
         Verdict::Relabel(class) => {

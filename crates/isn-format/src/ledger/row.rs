@@ -64,8 +64,8 @@ pub struct Decision {
 /// What happens to an image, according to a reviewer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// It stays as it is.
-    Keep,
+    /// It stays as it is. These classes are right as well as its own.
+    Keep(Vec<ClassId>),
     /// It is left out.
     Remove,
     /// It gets another class of the dataset.
@@ -195,7 +195,7 @@ impl Verdict {
     /// Returns `keep`, `remove`, `relabel`, `unsure` or `withdraw`.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Verdict::Keep => "keep",
+            Verdict::Keep(_) => "keep",
             Verdict::Remove => "remove",
             Verdict::Relabel(_) => "relabel",
             Verdict::Unsure => "unsure",
@@ -203,9 +203,15 @@ impl Verdict {
         }
     }
 
-    /// Returns the class of a relabel, and no class otherwise.
+    /// Whether both do the same to the image. Two who keep it agree, whatever else is right.
+    pub fn agrees(&self, other: &Verdict) -> bool {
+        self == other || matches!((self, other), (Verdict::Keep(_), Verdict::Keep(_)))
+    }
+
+    /// Returns the class of a relabel, the other classes that are right of a keep, and no class otherwise.
     pub fn classes(&self) -> &[ClassId] {
         match self {
+            Verdict::Keep(classes) => classes,
             Verdict::Relabel(class) => std::slice::from_ref(class),
             _ => &[],
         }
@@ -228,6 +234,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Verdict::Relabel(class) => write!(f, "relabel to {class}"),
+            Verdict::Keep(classes) if !classes.is_empty() => write!(f, "keep, also {}", spaced(classes)),
             other => f.write_str(other.as_str()),
         }
     }

@@ -44,6 +44,37 @@ fn the_golden_ledger_reads_back_to_the_same_bytes() {
 }
 
 #[test]
+fn an_image_that_is_kept_may_have_other_classes_that_are_right() {
+    let text = "kind,source_id,says,labels,reason,source,reviewer,date,evidence\n\
+                decision,i1,keep,n2 n3,several,,Ann,2026-11-24,\n\
+                decision,i1,keep,n2,several,,Bo,2026-11-25,\n\
+                decision,i2,keep,,correct,,Ann,2026-11-24,\n\
+                decision,i2,keep,n3,several,,Bo,2026-11-24,\n\
+                decision,i2,keep,,correct,,Bo,2026-11-26,\n\
+                decision,i3,keep,n9,several,,Ann,2026-11-24,\n\
+                decision,i4,keep,n2,several,,Ann,2026-11-24,\n\
+                decision,i4,remove,,several,,Bo,2026-11-24,\n";
+    let ledger = Ledger::parse("ledger.csv", text.as_bytes()).unwrap();
+    assert_eq!(String::from_utf8(ledger.to_csv()).unwrap(), text);
+    assert_eq!(ledger.conflicts().iter().map(|one| one.source_id).collect::<Vec<_>>(), ["i4"]);
+    let classes = classes(&["n1", "n2", "n3"]);
+    let policy = Policy { rule: Rule::Agree(1), several: Several::Remove, together: Vec::new() };
+    let ids = ["i1", "i2", "i3", "i4"];
+    let own = id("n1");
+    let settled = policy.settle(&ledger, &classes, ids.iter().map(|image| (*image, &own)));
+    let also: Vec<(&str, &[ClassId])> =
+        settled.corrections.iter().map(|one| (one.source_id.as_str(), one.also())).collect();
+    assert_eq!(also, [("i1", &[id("n2")][..]), ("i2", &[])]);
+    assert_eq!(
+        settled.problems,
+        [
+            "i3: keep, also n9, which is no class of the recipe",
+            "i4: the reviewers differ: Ann says keep, also n2, Bo says remove"
+        ]
+    );
+}
+
+#[test]
 fn the_golden_ledger_comes_to_the_golden_corrections() {
     let ledger = Ledger::parse("ledger.csv", GOLDEN).unwrap();
     let classes = classes(&["n1", "n2", "n3"]);

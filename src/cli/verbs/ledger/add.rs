@@ -34,7 +34,8 @@ pub(in crate::cli) struct AddArgs {
     /// The decision: keep, remove, relabel, unsure or withdraw. With --claim: label, several, none or unclear
     #[arg(value_name = "WHAT")]
     what: String,
-    /// The class to relabel to, or the classes of a claim
+    /// The class to relabel to; the other classes that are right of an image to keep; or the
+    /// classes of a claim
     #[arg(value_name = "CLASS", allow_negative_numbers = true)]
     labels: Vec<ClassId>,
     /// Add a label claim, not a decision
@@ -130,15 +131,15 @@ impl AddArgs {
         }
         let verdict = match (what.as_str(), &labels[..]) {
             ("relabel", [class]) => Verdict::Relabel(class.clone()),
-            ("keep", []) => Verdict::Keep,
+            ("keep", _) => Verdict::Keep(labels.clone()),
             ("remove", []) => Verdict::Remove,
             ("unsure", []) => Verdict::Unsure,
             ("withdraw", []) => Verdict::Withdraw,
             ("relabel", _) => return Err(wrong("takes one class")),
-            ("keep" | "remove" | "unsure" | "withdraw", _) => return Err(wrong("takes no class")),
+            ("remove" | "unsure" | "withdraw", _) => return Err(wrong("takes no class")),
             _ => {
                 return Err(wrong(
-                    "is not a decision: expected keep, remove, relabel CLASS, unsure or withdraw",
+                    "is not a decision: expected keep [CLASS…], remove, relabel CLASS, unsure or withdraw",
                 ));
             }
         };

@@ -9,6 +9,7 @@ use crate::cli::console::Page;
 use crate::cli::exit::{self, ExitCode};
 use crate::cli::output::Output;
 use crate::cli::run::{Run, Verb};
+use isn_format::class::ClassId;
 use isn_format::corrections::Action;
 use isn_format::error::{Result, count};
 use isn_format::ledger::policy::ClaimCount;
@@ -37,7 +38,7 @@ fn print(output: &Output, report: &CheckReport) {
     output.warn(&report.warnings);
     let mut text = Page::default();
     let mut tally = [("removed", 0), ("relabelled", 0), ("kept", 0)];
-    let mut decided = Vec::new();
+    let (mut decided, mut several) = (Vec::new(), 0);
     for one in report.corrections.iter() {
         let (at, to) = match &one.action {
             Action::Remove => (0, None),
@@ -45,10 +46,17 @@ fn print(output: &Output, report: &CheckReport) {
             Action::Keep => (2, None),
         };
         tally[at].1 += 1;
-        writeln!(text, "decided: {}: {}: {}", one.source_id, one.action, one.because);
+        let also = one.also();
+        several += usize::from(!also.is_empty());
+        let too = match also {
+            [] => String::new(),
+            also => format!(", also {}", also.iter().map(ClassId::as_str).collect::<Vec<_>>().join(" ")),
+        };
+        writeln!(text, "decided: {}: {}{too}: {}", one.source_id, one.action, one.because);
         let action = ["remove", "relabel", "keep"][at];
         decided.push(json!({
-            "source_id": one.source_id, "action": action, "to": to, "because": one.because.to_string(),
+            "source_id": one.source_id, "action": action, "to": to, "also": also,
+            "because": one.because.to_string(),
         }));
     }
     let mut open = Vec::new();
@@ -75,6 +83,9 @@ fn print(output: &Output, report: &CheckReport) {
         let ClaimCount { all, here } = report.claims;
         let of = if report.by_source { "this source" } else { "the recipe's classes" };
         writeln!(text, "claims: {here} of {all} are about images of {of}");
+    }
+    if several > 0 {
+        writeln!(text, "several: {} of more than one class", count(several, "kept image"));
     }
     let of = tally.map(|(name, n)| format!("{n} {name}")).join(", ");
     writeln!(
