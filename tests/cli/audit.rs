@@ -333,6 +333,8 @@ fn what_cannot_be_audited_says_why() {
     sandbox.write("reg/registry.json", b"{}");
     sandbox.isn(&["audit", "all", "nowhere/x"]).fails(6, "nowhere/x");
     sandbox.isn(&["audit", "all", "empty"]).fails(1, "has no image");
+    sandbox.write("tars/ILSVRC2012_img_train.tar", b"x");
+    sandbox.isn(&["audit", "all", "tars"]).fails(1, "archive ILSVRC2012_img_train.tar: name the recipe");
     sandbox.isn(&["audit", "all", "reg"]).fails(1, "is a registry");
     sandbox.isn(&["audit", "all", "data/train/ant/p0.png"]).fails(1, "is a file");
     sandbox.isn(&["audit", "all", "Not A Name"]).fails(1, "neither a folder nor a version");

@@ -145,7 +145,11 @@ impl Subject {
             Subject::version(client, &reference, progress).map_err(Error::nor_folder)?
         };
         if subject.images.is_empty() {
-            return Err(Error::invalid(target, "has no image (.jpeg, .jpg or .png) at any depth"));
+            let archive = archive(path).map_or_else(String::new, |archive| {
+                format!(", and the archive {archive}: name the recipe that reads it (--recipe)")
+            });
+            let why = format!("has no image (.jpeg, .jpg or .png) at any depth{archive}");
+            return Err(Error::invalid(target, why));
         }
         Ok(subject)
     }
@@ -402,4 +406,15 @@ fn above(root: &Path, spec: &SourceSpec) -> Option<(PathBuf, String)> {
 
 fn join(root: &Path, path: &str) -> PathBuf {
     path.split('/').fold(root.to_path_buf(), |at, segment| at.join(segment))
+}
+
+/// The first archive of images in a folder, or in its `data/`, as Hugging Face has it.
+fn archive(root: &Path) -> Option<String> {
+    let names = |inner: &str| {
+        let entries = fs::read_dir(root.join(inner)).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        names.map(|name| format!("{inner}{name}")).collect::<Vec<_>>()
+    };
+    let is_archive = |name: &String| name.ends_with(".tar") || name.ends_with(".parquet");
+    names("").into_iter().chain(names("data/")).filter(is_archive).min()
 }
