@@ -327,3 +327,68 @@ fn a_list_that_names_no_image_says_what_it_has() {
         refused(&of(&[("", 0..8)], &[("l.csv", text)]), &why.replace("such as pics/", "such as "));
     }
 }
+
+#[test]
+fn splits_and_labels_of_other_things_than_images() {
+    let classes = || vec![("cat/", 0..4), ("dog/", 4..8)];
+    let patients = |n: usize| format!("P{n:03}");
+    let by_patient = rows("patient,split", 0..8, |n, _| format!("{},{}", patients(n), test_of(n)));
+    let list = rows("path,label", 0..8, |n, class| format!("{n}.png,{class}"));
+    let split = "splits.csv says splits in its column split, but not of images by their names. ";
+    let of_patients: Vec<String> = (0..6).map(|n| format!("{}/", patients(n))).collect();
+    let folders =
+        || of_patients.iter().enumerate().map(|(n, name)| (name.as_str(), 2 * n..2 * n + 2)).collect();
+    let diagnoses =
+        rows("patient,diagnosis", 0..6, |n, _| format!("{},{}", patients(n), ["ill", "well"][n % 2]));
+    all_refused(vec![
+        (classes(), vec![("splits.csv", by_patient.clone())], &format!("{split}Make a list of the images")),
+        (
+            vec![("", 0..8)],
+            vec![("l.csv", list), ("splits.csv", by_patient)],
+            &format!("{split}Give l.csv a column split"),
+        ),
+        (
+            folders(),
+            vec![("clinical.csv", diagnoses)],
+            "clinical.csv has a diagnosis for each of the folders that would be the classes, in its column patient",
+        ),
+    ]);
+    // Names of classes, and scores by split, are neither.
+    let names = "folder,name\ncat,Felis catus\ndog,Canis familiaris\n";
+    let scores = "split,accuracy\ntrain,0.99\nval,0.9\ntest,0.8\n";
+    let ran = init(&of(&classes(), &[("classes.csv", names), ("scores.csv", scores)])).ok();
+    assert!(!ran.stderr.contains("classes.csv") && !ran.stderr.contains("scores.csv"), "{}", ran.stderr);
+    for (file, text) in [
+        ("splits.json", "{\"test\": [\"P001\"]}"),
+        ("test_patients.txt", "P001\n"),
+        ("split.py", "test = 3\n"),
+    ] {
+        let ran = init(&of(&classes(), &[(file, text)])).ok();
+        has(&ran.stderr, &[&format!("{file} may say which images are val or test, which isn does not read")]);
+    }
+}
+
+#[test]
+fn columns_that_may_be_no_label() {
+    for column in ["patient_id", "fold", "sex", "scanner", "site", "what"] {
+        let list = rows(&format!("path,{column}"), 0..8, |n, class| format!("{n}.png,{class}"));
+        let why = format!("nothing but its column {column} may be the class: call that label, if it is");
+        refused(&of(&[("", 0..8)], &[("l.csv", &list)]), &why);
+    }
+    for column in ["label_corrected", "consensus"] {
+        let list = rows(&format!("path,label,{column}"), 0..8, |n, class| {
+            format!("{n}.png,{class},{}", if n == 3 { "dog" } else { class })
+        });
+        let why = format!("its columns label and {column} may each be the class");
+        refused(&of(&[("", 0..8)], &[("l.csv", &list)]), &why);
+    }
+    let half = rows("path,label,split", 0..8, |n, class| {
+        format!("{n}.png,{class},{}", if n < 4 { "" } else { "test" })
+    });
+    refused(&of(&[("", 0..8)], &[("l.csv", &half)]), "its column split is empty in 4 of 8 rows");
+    let list = rows("path,label", 0..8, |n, class| format!("{n}.png,{class}"));
+    refused(&of(&[("", 0..8)], &[("labels.txt", &list)]), "names end with .csv or .tsv: rename it");
+    let sandbox = of(&[("", 0..8)], &[("l.csv", &list)]);
+    let ran = sandbox.isn(&["init", "My photos/l.csv"]);
+    ran.fails(1, "is a list: name the folder that has it and the pictures");
+}

@@ -345,3 +345,37 @@ fn a_decision_can_be_added_whatever_a_folder_is_called() {
         ["ledger", "add", "l.csv", "b/1", "relabel", "-1", "--reason", "wrong-label", "--reviewer", "me"];
     sandbox.isn(&add).ok();
 }
+
+#[test]
+fn folders_that_may_be_no_classes() {
+    for (folders, why) in [
+        (
+            vec!["fold1/cat", "fold1/dog", "fold2/cat", "fold2/dog"],
+            "the outer ones are told apart by numbers",
+        ),
+        (vec!["cat/40X", "cat/100X", "dog/40X", "dog/100X"], "the inner ones are told apart by numbers"),
+        (vec!["hot dog", "hot_dog", "cat"], "hot dog and hot_dog are the same words"),
+        (
+            vec!["train/hot_dog", "train/cat", "test/hot dog", "test/cat"],
+            "hot dog and hot_dog are the same words",
+        ),
+    ] {
+        refused(&of(&folders, 3, &[]), &[why]);
+    }
+    for (folders, told) in [
+        (vec!["cat/2021-01", "dog/2022-03"], "the classes are the innermost folders, such as cat/2021-01"),
+        (vec!["cat", "dog", "unlabeled"], "unlabeled is taken for a class: if its images have none"),
+        (vec!["train/cat", "train/dog", "test/cat", "test/dgo"], "no train image is of dgo, which test has"),
+    ] {
+        has(&init(&of(&folders, 3, &[])).ok().stderr, &[told]);
+    }
+    let (recipe, ..) =
+        published(&of(&["entrenamiento/cat", "entrenamiento/dog", "prueba/cat", "prueba/dog"], 3, &[]));
+    has(&recipe, &["train = [\"entrenamiento\"], test = [\"prueba\"]"]);
+    // Labels beside the folder that is named.
+    let sandbox = of(&["images"], 4, &["labels/0.txt=0"]);
+    has(
+        &sandbox.isn(&["init", "My photos/images"]).ok().stderr,
+        &["labels is beside the folder, and may say"],
+    );
+}

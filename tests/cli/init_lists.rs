@@ -76,7 +76,7 @@ fn lists_as_people_have_them() {
             vec![("Training Images/", 0..8), ("Testing Images/", 8..12)],
             vec![(
                 "all.tsv",
-                rows("file\twhat", 0..12, |n, class| {
+                rows("file\tmain_class", 0..12, |n, class| {
                     let folder = if n < 8 { "Training Images" } else { "Testing Images" };
                     format!("{folder}\\{n}.png\t{class}")
                 }),
@@ -377,7 +377,7 @@ fn whatever_a_list_says_the_recipe_is_one() {
     let rows: String = (0..28).map(|n| format!("{n},{}\n", labels[n % 14])).collect();
     let name = "a \"list\" #1.csv";
     let sandbox =
-        of(&[("im ages\"/", 0..28)], &[(name, &format!("\"pa\"\"th\u{202e}\",\"la]bel\"\n{rows}"))]);
+        of(&[("im ages\"/", 0..28)], &[(name, &format!("\"pa\"\"th\u{202e}\",\"la]bel name\"\n{rows}"))]);
     let (recipe, built, _) = published(&sandbox);
     assert_eq!((&built["images"], recipe.matches("[[class]]").count()), (&28.into(), 14), "{recipe}");
     assert!(!recipe.contains(['\u{202e}', '\u{2028}']), "{recipe}");

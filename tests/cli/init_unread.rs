@@ -232,19 +232,17 @@ fn labels_that_are_not_read_beside_folders_of_other_things() {
         table(&format!("image{by}animal"), |n| format!("{above}{}{by}{}", site(n), class(n)))
     };
     let json = (0..20).map(|n| format!("\"{}\": \"{}\"", site(n), class(n))).collect::<Vec<_>>().join(",");
-    for (file, bytes) in [
-        ("l.csv", list("", ";")),
-        ("l.csv", list("data/", ",")),
-        ("l.csv", utf16(&list("", ","))),
-        ("l.json", format!("{{{json}}}").into_bytes()),
+    let told = "names images, but is";
+    for (file, bytes, told) in [
+        ("l.csv", list("", ";"), told),
+        ("l.csv", list("data/", ","), "has the columns of a list, but"),
+        ("l.csv", utf16(&list("", ",")), told),
+        ("l.json", format!("{{{json}}}").into_bytes(), told),
     ] {
         let sandbox = folder(&images.iter().map(String::as_str).collect::<Vec<_>>());
         sandbox.write(&format!("My photos/{file}"), &bytes);
         let ran = init(&sandbox).ok();
-        has(
-            &ran.stderr,
-            &[&format!("warning: {file} names images, but is"), "the folders are taken for the classes"],
-        );
+        has(&ran.stderr, &[&format!("warning: {file} {told}"), "folders are taken for"]);
     }
     // Two images a row.
     for header in ["image_path,mask_path,label", "mask_path,img,label"] {

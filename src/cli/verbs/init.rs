@@ -23,8 +23,8 @@ const SHOWN: usize = 8;
 /// Arguments of `isn init`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct InitArgs {
-    /// The folder of pictures: one folder a class, below train/, val/ and test/ or without splits; or a CSV
-    /// file that has their labels
+    /// The folder of pictures: one folder a class, below train/, val/ and test/ or without splits; or one
+    /// with a CSV file of their labels in it
     dir: PathBuf,
     /// The folder to write [default: ./NAME-recipe]
     #[arg(long, value_name = "DIR")]

@@ -9,8 +9,9 @@ use super::images::Images;
 use super::listed::{Listed, folder_of};
 use super::lists::{self, Doubt};
 use super::names::{self, split_of};
+use super::table::Table;
 use super::texts::{self, Text};
-use super::{Look, and, doubt};
+use super::{Look, and, classes, doubt};
 use crate::source::Listing;
 use crate::source::rows::short;
 use isn_format::error::count;
@@ -48,6 +49,17 @@ pub(super) fn texts(listing: &Listing<'_>, tree: &Folder, mut look: Look) -> Res
              or sort the images into train/, val/ and test/; or, if there are no splits, move {file} away",
             unread(listing, tree, file),
         ));
+    }
+    let images = Images::of(tree);
+    for file in tree.texts(&lists::TABLES).into_iter().filter(|file| !read.contains(file)).take(lists::FILES)
+    {
+        let table = match lists::read(listing, &images, file) {
+            Ok(None) => Table::read(listing, file),
+            _ => None,
+        };
+        if let Some(why) = table.and_then(|table| classes::contradicted(file, &table, &look)) {
+            return Err(why);
+        }
     }
     if list.is_some() {
         return Ok(look);
@@ -124,11 +136,27 @@ fn few_classes(
     }
 }
 
+/// What a list says where nothing else says the classes.
+///
+/// # Errors
+/// As [`listed`]; that the name of its column of labels does not say that it has the classes.
+pub(super) fn alone(root: &Path, tree: &Folder, found: Listed) -> Result<Look, String> {
+    if !may_be_label(&found.spec.label) {
+        return Err(format!(
+            "is only partly clear: {} names images, and nothing but its column {} may be the class: call that label, \
+             if it is; if not, add a column label",
+            found.spec.file,
+            short(&found.spec.label)
+        ));
+    }
+    listed(root, tree, found)
+}
+
 /// What a list says.
 ///
 /// # Errors
 /// What a recipe cannot say of it.
-pub(super) fn listed(root: &Path, tree: &Folder, listed: Listed) -> Result<Look, String> {
+fn listed(root: &Path, tree: &Folder, listed: Listed) -> Result<Look, String> {
     if listed.is_bare {
         return Err(format!(
             "is only partly clear: {} names images by their file names alone, and they are in several \

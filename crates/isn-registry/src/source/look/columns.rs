@@ -52,7 +52,7 @@ const LABELS: [&str; 25] = [
 const SPLITS: [&str; 8] = ["split", "splits", "subset", "set", "partition", "phase", "dataset", "usage"];
 
 /// Words that end the name of a column that may be the class, as well.
-const RIVALS: [&str; 12] = [
+const RIVALS: [&str; 19] = [
     "label",
     "labels",
     "class",
@@ -65,6 +65,13 @@ const RIVALS: [&str; 12] = [
     "target",
     "truth",
     "prediction",
+    "corrected",
+    "consensus",
+    "final",
+    "gold",
+    "majority",
+    "adjudicated",
+    "verified",
 ];
 
 /// Names of columns that say something of a picture, or of its file, and no class.

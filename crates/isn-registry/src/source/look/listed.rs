@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::and;
+use super::classes::words;
 use super::columns::may_be_label;
 use super::folder::Folder;
 use super::images::Images;
@@ -125,6 +126,18 @@ pub(super) fn understood(
         })
         .collect();
     check(images, &rows)?;
+    if let Some(at) = split {
+        let none = rows.iter().filter(|row| row.split.is_empty()).count();
+        if none > 0 {
+            return Err(format!(
+                "its column {} is empty in {} of {}, whose images would be left out: write train, val or \
+                 test there, or remove the rows",
+                short(&table.header[at]),
+                none,
+                count(rows.len(), "row")
+            ));
+        }
+    }
     let splits = match split {
         Some(at) => splits_of_words(&rows, &table.header[at])?,
         None => splits_of_folders(&rows, file, folder.unwrap_or_default())?,
@@ -175,11 +188,6 @@ fn of_folders(rows: &[Row<'_>]) -> BTreeMap<String, BTreeSet<String>> {
     }
     let owned = |labels: HashSet<&str>| labels.into_iter().map(Into::into).collect();
     labels.into_iter().map(|(folder, labels)| (folder.to_owned(), owned(labels))).collect()
-}
-
-/// The words of a label or the name of a folder, as they are compared.
-fn words(text: &str) -> String {
-    nfc(text).chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 /// Says that labels may be those of images that have none.

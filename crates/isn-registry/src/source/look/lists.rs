@@ -46,6 +46,27 @@ pub(super) fn find(
     }
     let files: Vec<&str> = found.iter().map(|listed: &Listed| listed.spec.file.as_str()).collect();
     doubts.sort_by_key(|doubt: &Doubt| (wanted.splits && !doubt.says_splits, doubt.says_nothing));
+    let is_of_split = |file: &str| names::split_in_name(names::stem(file)).is_some();
+    let of_doubts = doubts
+        .iter()
+        .filter(|doubt| doubt.names_images() && !doubt.says_nothing)
+        .map(|doubt| doubt.file.as_str());
+    let of_splits: Vec<&str> =
+        files.iter().copied().chain(of_doubts).filter(|file| is_of_split(file)).collect();
+    if of_splits.len() > 1 {
+        return Err(Doubt {
+            file: of_splits[0].to_owned(),
+            why: format!(
+                "there is a list of images for each split, {}, and a recipe has one list: put the rows into one file, \
+                 with a column split that says train, val or test, and move the others away",
+                and(&of_splits)
+            ),
+            named: HashSet::new(),
+            says_nothing: false,
+            is_of_pairs: false,
+            says_splits: true,
+        });
+    }
     match &found[..] {
         [] => doubts.into_iter().next().map_or(Ok(None), Err),
         [listed] => {

@@ -3,6 +3,7 @@
 
 mod annotations;
 mod beside;
+mod classes;
 mod columns;
 mod doubt;
 mod folder;
@@ -64,7 +65,11 @@ impl Look {
 /// with what was understood and what to do.
 pub(crate) fn look(root: &Path) -> Result<Look> {
     if !fs::metadata(root).map_err(Error::io("read", root))?.is_dir() {
-        return Err(Error::invalid(root.display(), "is not a folder: name the one that has the pictures"));
+        let what = match lists::is_table(&root.to_string_lossy()) {
+            true => "is a list: name the folder that has it and the pictures",
+            false => "is not a folder: name the one that has the pictures",
+        };
+        return Err(Error::invalid(root.display(), what));
     }
     let invalid = |why: String| Error::invalid(root.display(), why);
     if root.join(B3SUMS).is_file() {
@@ -104,7 +109,7 @@ pub(crate) fn look(root: &Path) -> Result<Look> {
                          rows for its images into the list, or move the folder away",
                         found.spec.file
                     )),
-                    None => beside::listed(root, &tree, found),
+                    None => beside::alone(root, &tree, found),
                 }
             }
             (Err(doubt), None) => Err(format!(
@@ -124,7 +129,7 @@ pub(crate) fn look(root: &Path) -> Result<Look> {
                     found.spec.file,
                     shown(folder)
                 )),
-                None => beside::listed(root, &tree, found),
+                None => beside::alone(root, &tree, found),
             },
             Ok(None) => Err(why),
             Err(doubt) => Err(format!("{why}. {} does not settle it: {}", doubt.file, doubt.why)),

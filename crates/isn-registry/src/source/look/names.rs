@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use isn_format::split::Split;
 
 /// The words that name a split.
-const SPLITS: [(&str, Split); 17] = [
+const SPLITS: [(&str, Split); 31] = [
     ("train", Split::Train),
     ("training", Split::Train),
     ("val", Split::Val),
@@ -17,6 +17,20 @@ const SPLITS: [(&str, Split); 17] = [
     ("test", Split::Test),
     ("testing", Split::Test),
     ("holdout", Split::Test),
+    ("entrenamiento", Split::Train),
+    ("validacion", Split::Val),
+    ("validación", Split::Val),
+    ("prueba", Split::Test),
+    ("pruebas", Split::Test),
+    ("entrainement", Split::Train),
+    ("entraînement", Split::Train),
+    ("treino", Split::Train),
+    ("treinamento", Split::Train),
+    ("validacao", Split::Val),
+    ("validação", Split::Val),
+    ("teste", Split::Test),
+    ("validierung", Split::Val),
+    ("heldout", Split::Test),
     ("训练", Split::Train),
     ("训练集", Split::Train),
     ("验证", Split::Val),
@@ -160,10 +174,12 @@ pub(super) fn rivals<'n>(names: impl IntoIterator<Item = &'n str>) -> Option<(Sp
 /// What a word for a split means, however it is spelled.
 fn meaning(known: &'static str) -> &'static str {
     match known {
-        "training" | "训练" | "训练集" => "train",
-        "valid" | "validation" | "验证" | "验证集" => "val",
+        "training" | "entrenamiento" | "entrainement" | "entraînement" | "treino" | "treinamento"
+        | "训练" | "训练集" => "train",
+        "valid" | "validation" | "validacion" | "validación" | "validacao" | "validação" | "validierung"
+        | "验证" | "验证集" => "val",
         "evaluation" => "eval",
-        "testing" | "测试" | "测试集" => "test",
+        "testing" | "prueba" | "pruebas" | "teste" | "测试" | "测试集" => "test",
         other => other,
     }
 }

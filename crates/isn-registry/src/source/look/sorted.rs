@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::folder::Folder;
 use super::names::is_plain;
-use super::{Look, and, annotations, doubt, texts};
+use super::{Look, and, annotations, classes, doubt, texts};
 use crate::source::{Listing, shown};
 use isn_format::error::count;
 use isn_format::source_spec::{HERE, check_folder};
@@ -22,6 +22,7 @@ pub(super) fn folders(
     tree: &Folder,
 ) -> Result<(Look, Option<String>), String> {
     let mut notes = Vec::from_iter(doubt::is_one_of_several(root));
+    notes.extend(texts::beside_source(root));
     let mut splits = doubt::splits(tree, &mut notes)?;
     let places: Vec<&Folder> = match splits.is_empty() {
         true => vec![tree],
@@ -89,6 +90,8 @@ pub(super) fn folders(
             return Err(format!("the name of the folder {class} {why}: rename it"));
         }
     }
+    classes::check(&classes)?;
+    notes.extend(classes::notes(&classes, &of_splits));
     if !splits.is_empty() {
         let (_, others) = tree.parted();
         let perhaps = others.into_iter().filter(|folder| folder.has_one_of(&classes));
@@ -102,6 +105,8 @@ pub(super) fn folders(
     }
     let mut lists = tree.lists_of_splits();
     lists.extend(texts::unread_splits(tree));
+    lists.sort_unstable();
+    lists.dedup();
     if splits.iter().all(|(split, _)| *split == Split::Train) && !lists.is_empty() {
         notes.push(format!(
             "{} may say which images are val or test, which isn does not read: sort the images into a folder \

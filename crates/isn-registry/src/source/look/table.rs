@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::and;
+use super::classes::words;
 use super::columns::{
     counts_steps, is_guess, is_label, is_no_label, is_path, is_split, may_be_label, rank_of_path,
 };
@@ -58,10 +59,13 @@ impl Table {
     pub(super) fn is_list(&self, all: usize) -> bool {
         let column = |is: fn(&str) -> bool| self.header.iter().position(|name| is(name));
         let (label, split) = (column(is_label), column(is_split));
-        let Some(path) = column(is_path).filter(|_| label.or(split).is_some()) else { return false };
+        let Some(path) = column(is_path) else { return false };
         let sample = self.sample(path);
         let is_file = |field: &&&str| image_stem(field.split(['?', '#']).next().unwrap_or(field)).is_some();
         let files = sample.iter().filter(is_file).count();
+        if label.or(split).is_none() {
+            return files * 2 > sample.len();
+        }
         // `id,label` may be that of the labels: then each is in one row.
         let distinct = label.map(|at| self.rows.iter().filter_map(|row| row.get(at)).collect::<HashSet<_>>());
         let repeats = distinct.is_none_or(|labels| labels.len() < self.rows.len());
@@ -260,6 +264,40 @@ impl Table {
             let name = self.header.get(at).map_or("", String::as_str);
             is_split(name) || named(name).is_some() || self.splits(at).0.len() > 1 || self.is_abbreviated(at)
         })
+    }
+
+    /// A column that names most of these folders, each once or more, and one of labels of which several
+    /// folders have one.
+    pub(super) fn labels_of(&self, folders: &HashSet<String>) -> Option<(String, String)> {
+        let column = |at: usize| self.rows.iter().filter_map(move |row| row.get(at));
+        let named = |at: usize| -> HashSet<String> {
+            column(at).map(|field| words(field)).filter(|name| folders.contains(name)).collect()
+        };
+        let key = (0..self.header.len()).find(|at| {
+            let named = named(*at).len();
+            named > 2 && named * 2 >= folders.len()
+        })?;
+        let is_coarse = |at: &usize| {
+            let labels: HashSet<&String> = column(*at).collect();
+            labels.len() > 1 && labels.len() < named(key).len()
+        };
+        let mut labels = (0..self.header.len()).filter(|at| *at != key && may_be_label(&self.header[*at]));
+        let label = labels.find(is_coarse)?;
+        Some((short(&self.header[key]), short(&self.header[label])))
+    }
+
+    /// A column of words for several splits, beside one of many others than images.
+    pub(super) fn splits_of_others(&self) -> Option<String> {
+        let says = |at: &usize| {
+            let (splits, other) = self.splits(*at);
+            (other.is_none() && splits.len() > 1) || self.is_abbreviated(*at)
+        };
+        let is_many =
+            |at: usize| self.rows.iter().filter_map(|row| row.get(at)).collect::<HashSet<_>>().len() > 4;
+        let at = (0..self.header.len()).find(says)?;
+        let is_table =
+            !self.is_of_steps() && (0..self.header.len()).any(|other| other != at && is_many(other));
+        is_table.then(|| short(&self.header[at]))
     }
 
     /// Whether another column than that of the labels may be the class, by its name.

@@ -1,7 +1,9 @@
 //! Files that are no lists, and may say the classes of images.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs;
 use std::io::Read;
+use std::path::Path;
 
 use super::columns::{is_label, is_path};
 use super::folder::Folder;
@@ -15,6 +17,7 @@ use crate::source::{Listing, image_stem, join};
 use isn_format::error::count;
 use isn_format::source_spec::nfc;
 use isn_format::split::Split;
+use isn_format::text::shell_path;
 
 /// Says why a file is no list: what its second row is, or which rows have no image.
 pub(super) fn why_not(listing: &Listing<'_>, images: &Images, file: &str) -> String {
@@ -44,6 +47,9 @@ pub(super) fn why_not(listing: &Listing<'_>, images: &Images, file: &str) -> Str
         (Some(why), ..) => why,
         (None, Some(line), _) if found > 0 => {
             format!("{found} of its {} name an image, but not line {line} or others", count(all, "row"))
+        }
+        (None, None, Some(_)) if !is_table(file) && found == all => {
+            "its rows name images, but isn reads lists from files whose names end with .csv or .tsv: rename it".into()
         }
         (None, _, Some((line, fields))) => {
             let n = count(fields.len(), "field");
@@ -144,8 +150,16 @@ impl Names {
     fn find(&self, word: &str) -> Option<Naming<'_>> {
         let path = word.replace('\\', "/");
         let (above, name) = path.rsplit_once('/').map_or((None, path.as_str()), |(a, name)| (Some(a), name));
-        let plain = plain(name);
-        let (name_of, folder) = self.images.get_key_value(&plain)?;
+        let mut plain = self::plain(name);
+        let mut found = self.images.get_key_value(&plain);
+        // A list of the originals, which had another format: `a.dcm` for `a.png`.
+        if let (None, Some((stem, end))) = (found, name.rsplit_once('.')) {
+            if (1..5).contains(&end.len()) && end.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+                plain = self::plain(stem);
+                found = self.images.get_key_value(&plain);
+            }
+        }
+        let (name_of, folder) = found?;
         let above = above.and_then(|above| above.rsplit('/').next()).map(str::to_lowercase);
         let is_sure = image_stem(name).is_some()
             || plain.chars().count() > LONG
@@ -331,16 +345,41 @@ pub(super) fn empty_list<'t>(listing: &Listing<'_>, tree: &'t Folder) -> Option<
 /// Files whose format isn does not read.
 const UNREAD: [&str; 11] = ["xlsx", "xls", "ods", "npy", "npz", "mat", "parquet", "pkl", "h5", "gz", "zip"];
 
-/// Such files that may say the splits, by their names.
+/// Files of settings and of programs, and such as may list anything, which have the names of splits.
+const SETTINGS: [&str; 10] = ["json", "lst", "list", "toml", "ini", "cfg", "py", "yaml", "yml", "txt"];
+
+/// Files that isn does not read, and that may say the splits, by their names.
 pub(super) fn unread_splits(tree: &Folder) -> Vec<&str> {
-    tree.texts(&UNREAD).into_iter().filter(|file| says_splits(file)).collect()
+    let files = tree.texts(&UNREAD).into_iter().chain(tree.texts(&SETTINGS));
+    files.filter(|file| says_splits(file)).collect()
+}
+
+/// Whether the name of a file or a folder says that it has labels.
+fn says_labels(file: &str) -> bool {
+    const SAY: [&str; 8] =
+        ["label", "labels", "class", "classes", "annotation", "annotations", "target", "targets"];
+    names::rest(names::stem(file)).iter().any(|word| SAY.contains(&word.as_str()))
+}
+
+/// Says that the source is a folder of pictures beside what may say their classes.
+pub(super) fn beside_source(root: &Path) -> Option<String> {
+    let root = fs::canonicalize(root).ok()?;
+    let above = root.file_name()?.to_str().filter(|name| names::is_plain(name)).and(root.parent())?;
+    let entries =
+        fs::read_dir(above).ok()?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let label = entries.filter(|name| says_labels(name)).min()?;
+    Some(format!(
+        "{label} is beside the folder, and may say the classes: `isn init {}` looks at both",
+        shell_path(above)
+    ))
 }
 
 /// A file that may say the classes of images, whose format isn does not read; or one beside an image that has
 /// its name.
 pub(super) fn unread(tree: &Folder) -> Option<String> {
-    if let Some(file) = tree.texts(&UNREAD).first() {
-        return Some((*file).to_owned());
+    let texts = tree.texts(&SETTINGS).into_iter().filter(|file| says_labels(file));
+    if let Some(file) = tree.texts(&UNREAD).into_iter().chain(texts).next() {
+        return Some(file.to_owned());
     }
     let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
     let images: HashSet<String> = tree
@@ -349,7 +388,7 @@ pub(super) fn unread(tree: &Folder) -> Option<String> {
         .map(|path| name(path))
         .filter_map(|name| Some(image_stem(&name)?.into()))
         .collect();
-    let beside = tree.texts(&["txt", "json", "xml"]).into_iter();
+    let beside = tree.texts(&["txt", "json", "xml", "cls"]).into_iter();
     let is_one = |path: &&str| name(path).rsplit_once('.').is_some_and(|(stem, _)| images.contains(stem));
     beside.filter(is_one).nth(1).map(Into::into)
 }
