@@ -21,6 +21,8 @@ use isn_format::error::{Error, Result, count};
 use isn_format::ledger::{Claim, Row, Says};
 use isn_format::text::is_formula;
 
+/// How many classes without a label a warning names.
+const UNUSED: usize = 8;
 /// The maximum length of a table of labels, in bytes: those of ten million images have some 0.2 GB.
 const MAX_LABELS: u64 = 1 << 30;
 /// The maximum length of a table of probabilities, in bytes. More of them are an array.
@@ -227,8 +229,12 @@ pub fn audit(client: &Client, options: &LabelsOptions<'_>, progress: &dyn Progre
         .filter(|class| !labels.contains(class))
         .map(|class| class.to_string())
         .collect();
-    if !unused.is_empty() {
-        warnings.push(format!("no label is of class {}: nothing can be suggested there", unused.join(", ")));
+    if let Some((shown, more)) =
+        unused.split_at_checked(unused.len().min(UNUSED)).filter(|(shown, _)| !shown.is_empty())
+    {
+        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        warnings
+            .push(format!("no label is of class {}{more}: nothing can be flagged there", shown.join(", ")));
     }
     Ok(LabelsReport {
         filter: options.filter,
