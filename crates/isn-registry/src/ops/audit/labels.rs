@@ -229,9 +229,8 @@ pub fn audit(client: &Client, options: &LabelsOptions<'_>, progress: &dyn Progre
         .filter(|class| !labels.contains(class))
         .map(|class| class.to_string())
         .collect();
-    if let Some((shown, more)) =
-        unused.split_at_checked(unused.len().min(UNUSED)).filter(|(shown, _)| !shown.is_empty())
-    {
+    let (shown, more) = unused.split_at(unused.len().min(UNUSED));
+    if !shown.is_empty() {
         let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
         warnings
             .push(format!("no label is of class {}{more}: nothing can be flagged there", shown.join(", ")));
