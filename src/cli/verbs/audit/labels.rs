@@ -58,9 +58,9 @@ pub(in crate::cli) struct LabelsArgs {
     /// Which labels to flag [default: prune_by_noise_rate; prune_by_class for embeddings]
     #[arg(long, value_enum, value_name = "NAME")]
     filter: Option<FilterName>,
-    /// How to rank them
-    #[arg(long, value_enum, value_name = "NAME", default_value = "self_confidence")]
-    rank: RankName,
+    /// How to rank them [default: self_confidence; second_probability for several]
+    #[arg(long, value_enum, value_name = "NAME")]
+    rank: Option<RankName>,
     /// How to predict probabilities from embeddings
     #[arg(long, value_enum, value_name = "NAME", default_value = "both")]
     learner: LearnerName,
@@ -109,6 +109,8 @@ enum FilterName {
     PredictedNeqGiven,
     LowNormalizedMargin,
     LowSelfConfidence,
+    /// Images that show another class as well, which are no wrong labels
+    Several,
 }
 
 impl From<FilterName> for Filter {
@@ -121,6 +123,7 @@ impl From<FilterName> for Filter {
             FilterName::PredictedNeqGiven => Filter::PredictedNeqGiven,
             FilterName::LowNormalizedMargin => Filter::LowNormalizedMargin,
             FilterName::LowSelfConfidence => Filter::LowSelfConfidence,
+            FilterName::Several => Filter::Several,
         }
     }
 }
@@ -131,6 +134,8 @@ enum RankName {
     SelfConfidence,
     NormalizedMargin,
     ConfidenceWeightedEntropy,
+    /// The largest probability of another class
+    SecondProbability,
 }
 
 impl From<RankName> for Rank {
@@ -139,6 +144,7 @@ impl From<RankName> for Rank {
             RankName::SelfConfidence => Rank::SelfConfidence,
             RankName::NormalizedMargin => Rank::NormalizedMargin,
             RankName::ConfidenceWeightedEntropy => Rank::ConfidenceWeightedEntropy,
+            RankName::SecondProbability => Rank::SecondProbability,
         }
     }
 }
@@ -215,13 +221,18 @@ impl Verb for LabelsArgs {
         self.claims.as_deref().map_or(Ok(()), files::check_output)?;
         let evidence = self.evidence()?;
         let recipe = run.folder_recipe(&self.recipe, self.claims.as_deref())?;
+        let filter = self.filter.map_or_else(|| evidence.filter(), Filter::from);
+        let usual = match filter {
+            Filter::Several => Rank::SecondProbability,
+            _ => Rank::SelfConfidence,
+        };
         let options = LabelsOptions {
             target: self.target.as_deref(),
             recipe: recipe.as_ref(),
             labels: self.labels.as_deref(),
             classes: self.classes.as_deref(),
-            filter: self.filter.map_or_else(|| evidence.filter(), Filter::from),
-            rank: self.rank.into(),
+            filter,
+            rank: self.rank.map_or(usual, Rank::from),
             learner: self.learner.into(),
             jobs: run.jobs,
             evidence,

@@ -85,7 +85,7 @@ fn by_class(labels: &[usize], classes: usize) -> impl Iterator<Item = (usize, Ve
 }
 
 /// Returns for each class the mean probability of that class among the rows with its label, less a tolerance.
-fn thresholds(probabilities: &Matrix, labels: &[usize]) -> Vec<f64> {
+pub(super) fn thresholds(probabilities: &Matrix, labels: &[usize]) -> Vec<f64> {
     let mut rows = vec![Vec::new(); probabilities.columns()];
     labels.iter().enumerate().for_each(|(row, label)| rows[*label].push(row));
     // NumPy computes means of single precision in double precision as soon as there is a class without

@@ -13,8 +13,10 @@ pub(crate) use check::VALUE_TOLERANCE;
 pub use check::check;
 pub use score::Rank;
 
+use std::collections::BTreeSet;
+
 use super::matrix::{Matrix, largest};
-use confident::ConfidentJoint;
+use confident::{ConfidentJoint, thresholds};
 
 /// The filter that flags labels, named as in cleanlab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +35,13 @@ pub enum Filter {
     LowNormalizedMargin,
     /// As many as `ConfidentLearning`, with the lowest self-confidence.
     LowSelfConfidence,
+    /// Not wrong labels, but images that show another class as well: the given one and another one have at
+    /// least half of what is usual for images of these classes. Not one of cleanlab's.
+    Several,
 }
 
 impl Filter {
-    /// All filters.
+    /// All filters of cleanlab.
     pub const ALL: [Filter; 7] = [
         Filter::PruneByNoiseRate,
         Filter::PruneByClass,
@@ -57,6 +62,7 @@ impl Filter {
             Filter::PredictedNeqGiven => "predicted_neq_given",
             Filter::LowNormalizedMargin => "low_normalized_margin",
             Filter::LowSelfConfidence => "low_self_confidence",
+            Filter::Several => "several",
         }
     }
 }
@@ -122,9 +128,26 @@ fn flagged(probabilities: &Matrix, labels: &[usize], filter: Filter) -> Vec<bool
             return lowest(probabilities, labels, Rank::NormalizedMargin, &joint());
         }
         Filter::LowSelfConfidence => return lowest(probabilities, labels, Rank::SelfConfidence, &joint()),
+        Filter::Several => return several(probabilities, labels),
     };
     keep_predicted(probabilities, labels, &mut flags);
     flags
+}
+
+/// Flags images of the given class and of another one: two that are in a picture share the probability, so
+/// each has at least half of the mean that a class has in images of its own. A class without labels is taken
+/// to have the mean of the others.
+fn several(probabilities: &Matrix, labels: &[usize]) -> Vec<bool> {
+    let mut means = thresholds(probabilities, labels);
+    let labelled: BTreeSet<usize> = labels.iter().copied().collect();
+    let usual = labelled.iter().map(|class| means[*class]).sum::<f64>() / labelled.len().max(1) as f64;
+    let without = (0..means.len()).filter(|class| !labelled.contains(class));
+    without.for_each(|class| means[class] = usual);
+    let is_there = |row: usize, class: usize| probabilities.at(row, class) * 2.0 >= means[class];
+    let flag = |(row, given): (usize, &usize)| {
+        is_there(row, *given) && is_there(row, suggested(probabilities, row, *given))
+    };
+    labels.iter().enumerate().map(flag).collect()
 }
 
 /// Flags as many labels as are off the diagonal, those with the lowest scores.

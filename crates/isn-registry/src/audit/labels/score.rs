@@ -15,6 +15,8 @@ pub enum Rank {
     NormalizedMargin,
     /// The entropy of the row, weighted by that probability.
     ConfidenceWeightedEntropy,
+    /// 1 minus the largest probability of another class. Not one of cleanlab's.
+    SecondProbability,
 }
 
 impl Rank {
@@ -24,6 +26,7 @@ impl Rank {
             Rank::SelfConfidence => "self_confidence",
             Rank::NormalizedMargin => "normalized_margin",
             Rank::ConfidenceWeightedEntropy => "confidence_weighted_entropy",
+            Rank::SecondProbability => "second_probability",
         }
     }
 
@@ -31,13 +34,14 @@ impl Rank {
     pub fn score(self, probabilities: &Matrix, row: usize, label: usize) -> f64 {
         let round = |x: f64| probabilities.round(x);
         let own = probabilities.at(row, label);
+        let best = || {
+            let others = probabilities.row(row).enumerate().filter(|(class, _)| *class != label);
+            others.fold(f64::NEG_INFINITY, |best, (_, p)| best.max(p))
+        };
         match self {
             Rank::SelfConfidence => own,
-            Rank::NormalizedMargin => {
-                let others = probabilities.row(row).enumerate().filter(|(class, _)| *class != label);
-                let best = others.fold(f64::NEG_INFINITY, |best, (_, p)| best.max(p));
-                round(round(round(own - best) + 1.0) / 2.0)
-            }
+            Rank::SecondProbability => round(1.0 - best()),
+            Rank::NormalizedMargin => round(round(round(own - best()) + 1.0) / 2.0),
             Rank::ConfidenceWeightedEntropy => {
                 let classes = probabilities.columns();
                 // A value slightly outside 0 to 1 can come from rounding, and must not reach the logarithm.

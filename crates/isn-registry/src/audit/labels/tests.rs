@@ -121,3 +121,23 @@ fn a_class_of_no_label_is_never_flagged_and_ties_go_by_row() {
     let rows: Vec<(usize, usize, usize)> = found.iter().map(|s| (s.row, s.given, s.suggested)).collect();
     assert_eq!(rows, [(0, 0, 1), (1, 0, 1)]);
 }
+
+#[test]
+fn images_of_two_classes_are_flagged_by_half_of_what_is_usual() {
+    let rows = [
+        [0.90, 0.05, 0.05],
+        [0.80, 0.10, 0.10],
+        // Of both, whatever its label says.
+        [0.50, 0.45, 0.05],
+        [0.45, 0.50, 0.05],
+        // Wrong, but of one class.
+        [0.05, 0.90, 0.05],
+        [0.05, 0.90, 0.05],
+        [0.05, 0.05, 0.90],
+    ];
+    let values = Values::Double(rows.concat());
+    let probabilities = Matrix::new(rows.len(), 3, values).unwrap();
+    let found = find(&probabilities, &[0, 0, 0, 0, 0, 1, 2], Filter::Several, Rank::SecondProbability);
+    let found: Vec<(usize, usize)> = found.iter().map(|one| (one.row, one.suggested)).collect();
+    assert_eq!(found, [(3, 1), (2, 1)]);
+}

@@ -232,8 +232,10 @@ pub fn audit(client: &Client, options: &LabelsOptions<'_>, progress: &dyn Progre
     let (shown, more) = unused.split_at(unused.len().min(UNUSED));
     if !shown.is_empty() {
         let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-        warnings
-            .push(format!("no label is of class {}{more}: nothing can be flagged there", shown.join(", ")));
+        warnings.push(format!(
+            "no label is of class {}{more}: only predicted_neq_given flags a label as one of these",
+            shown.join(", ")
+        ));
     }
     Ok(LabelsReport {
         filter: options.filter,
@@ -249,7 +251,8 @@ pub fn audit(client: &Client, options: &LabelsOptions<'_>, progress: &dyn Progre
     })
 }
 
-/// Returns the suspects as label claims for a ledger, each for the suggested class.
+/// Returns the suspects as label claims for a ledger, each for the suggested class, or with [`Filter::Several`]
+/// for that and its own.
 ///
 /// # Errors
 /// [`Error::Invalid`] if the images or the ids of the classes are not known.
@@ -262,7 +265,10 @@ pub fn claims(report: &LabelsReport, date: &str) -> Result<Vec<Row>> {
         let (given, suggested) = (&ids[suspect.given], &ids[suspect.suggested]);
         Row::Claim(Claim {
             source_id: report.images()[suspect.row].source_id.clone(),
-            says: Says::Label(suggested.clone()),
+            says: match report.filter {
+                Filter::Several => Says::Several(vec![given.clone(), suggested.clone()]),
+                _ => Says::Label(suggested.clone()),
+            },
             source: "audit-labels".into(),
             date: date.into(),
             evidence: format!(
