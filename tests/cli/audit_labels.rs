@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::sandbox::{Sandbox, contents, real_data};
 
@@ -128,6 +128,29 @@ fn what_is_wrong_is_exit_1_and_named_by_row_and_column() {
     sandbox.isn(&["audit", "labels", "--probs", "good.npy"]).fails(2, "--labels");
     sandbox.isn(&["audit", "labels", "--labels", "labels.npy"]).fails(2, "--probs");
     sandbox.isn(&["audit", "labels", "--pixels", "--labels", "labels.npy"]).fails(2, "PATH|REF");
+}
+
+#[test]
+fn images_of_several_classes_are_claimed_and_kept_with_both() {
+    let sandbox = Sandbox::new();
+    for (class, n) in [("ant", 0), ("ant", 1), ("ant", 2), ("bee", 3), ("bee", 4)] {
+        let path = sandbox.path(&format!("data/{class}/{n}.png"));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image::RgbImage::new(8, 8 + n).save(path).unwrap();
+    }
+    let rows: [&[f64]; 5] = [&[0.9, 0.1], &[0.55, 0.45], &[0.1, 0.9], &[0.2, 0.8], &[0.1, 0.9]];
+    sandbox.write("p.npy", &floats(&rows));
+    let audit = ["audit", "labels", "data", "--probs", "p.npy", "--filter", "several", "--claims", "l.csv"];
+    let report = sandbox.isn(&[&audit[..], &["--json"]].concat()).fails(8, "").json();
+    assert_eq!(report["images"], json!(["ant/1.png"]));
+    assert_eq!((&report["rank"], &report["scores"]), (&json!("second_probability"), &json!([0.55])));
+    let claims = String::from_utf8(sandbox.read("l.csv")).unwrap();
+    assert!(claims.contains("claim,ant/1,several,ant bee,,audit-labels,"), "{claims}");
+    let keep = ["ledger", "add", "l.csv", "ant/1", "keep", "bee", "--reason", "several", "--reviewer", "Ann"];
+    sandbox.isn(&keep).ok();
+    assert!(
+        String::from_utf8(sandbox.read("l.csv")).unwrap().contains("decision,ant/1,keep,bee,several,,Ann,")
+    );
 }
 
 /// Makes plain pictures of three colours, with noise, and returns the image that is in the wrong folder.

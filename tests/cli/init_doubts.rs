@@ -353,6 +353,23 @@ fn splits_and_labels_of_other_things_than_images() {
             "clinical.csv has a diagnosis for each of the folders that would be the classes, in its column patient",
         ),
     ]);
+    // Patients below folders of sites, and a table of more patients than there are folders.
+    let nested: Vec<String> = (0..6).map(|n| format!("site{}/{}/", n % 2, patients(n))).collect();
+    let more =
+        rows("patient,diagnosis", 0..20, |n, _| format!("scans/{},{}", patients(n), ["ill", "well"][n % 2]));
+    let below = nested.iter().enumerate().map(|(n, name)| (name.as_str(), 2 * n..2 * n + 2)).collect();
+    // A list of all images, with one label for several folders.
+    let whole = rows("path,label", 0..12, |n, _| {
+        format!("{}/{n}.png,{}", patients(n / 2), ["ill", "well"][n / 2 % 2])
+    });
+    all_refused(vec![
+        (below, vec![("more.csv", more)], "more.csv has a diagnosis for each of the folders"),
+        (
+            folders(),
+            vec![("labels.csv", whole)],
+            "labels.csv gives images of P000, P002 and P004 one label, ill",
+        ),
+    ]);
     // Names of classes, and scores by split, are neither.
     let names = "folder,name\ncat,Felis catus\ndog,Canis familiaris\n";
     let scores = "split,accuracy\ntrain,0.99\nval,0.9\ntest,0.8\n";
@@ -382,6 +399,9 @@ fn columns_that_may_be_no_label() {
         let why = format!("its columns label and {column} may each be the class");
         refused(&of(&[("", 0..8)], &[("l.csv", &list)]), &why);
     }
+    let checked =
+        rows("path,label,verified", 0..8, |n, class| format!("{n}.png,{class},{}", ["yes", "no"][n / 4]));
+    init(&of(&[("", 0..8)], &[("l.csv", &checked)])).ok();
     let half = rows("path,label,split", 0..8, |n, class| {
         format!("{n}.png,{class},{}", if n < 4 { "" } else { "test" })
     });

@@ -372,6 +372,11 @@ fn folders_that_may_be_no_classes() {
     let (recipe, ..) =
         published(&of(&["entrenamiento/cat", "entrenamiento/dog", "prueba/cat", "prueba/dog"], 3, &[]));
     has(&recipe, &["train = [\"entrenamiento\"], test = [\"prueba\"]"]);
+    // Signs that say something, and numbers.
+    for folders in [["C", "C#", "C++"], ["1.5", "15", "-15"], ["A", "A+", "A-"], ["A-1", "A1", "A 2"]] {
+        let ran = init(&of(&folders, 3, &[])).ok();
+        assert!(!ran.stderr.contains("same words"), "{}", ran.stderr);
+    }
     // Labels beside the folder that is named.
     let sandbox = of(&["images"], 4, &["labels/0.txt=0"]);
     has(

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::columns::may_be_label;
+use super::columns::{is_label, may_be_label};
 use super::folder::Folder;
 use super::images::Images;
 use super::listed::{Listed, folder_of};
@@ -224,6 +224,15 @@ pub(super) fn classes(
                      \"list\" (docs/recipe.md)"
                 }
             }
+        ));
+    }
+    if let (true, Some((label, folders))) = (is_label(&found.spec.label), found.shared(&look.classes)) {
+        return Err(format!(
+            "is only partly clear: its folders may say the classes, but {file} gives images of {} one label, {}. If \
+             {file} has the classes, move all images into one folder that its rows name, or sort them into a folder \
+             for each label; if the folders have them, move {file} away",
+            and(&folders),
+            short(&label)
         ));
     }
     if look.splits.is_empty() && found.says_splits() {

@@ -12,9 +12,26 @@ use isn_format::split::Split;
 const NO_CLASSES: [&str; 8] =
     ["unlabeled", "unlabelled", "unannotated", "gallery", "query", "distractor", "distractors", "extra"];
 
-/// A name without what does not tell two words apart: `Hot_dog` is `hot dog`.
+/// The letters and digits of a name, to compare it with what a list says.
 pub(super) fn words(text: &str) -> String {
     nfc(text).chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// A name without what does not tell two spellings apart: `Hot_dog` is `hot dog`, and `hot-dog`. Signs that
+/// say something are left: `C++`, `1.5`, `A-`.
+fn spelling(name: &str) -> String {
+    let name: Vec<char> = nfc(name).chars().flat_map(char::to_lowercase).collect();
+    let is =
+        |at: Option<usize>, what: fn(char) -> bool| at.and_then(|at| name.get(at)).is_some_and(|c| what(*c));
+    let is_kept = |(at, c): &(usize, char)| {
+        let (before, after) = (at.checked_sub(1), Some(at + 1));
+        match c {
+            '_' | ' ' => is(before, char::is_numeric) && is(after, char::is_numeric),
+            '-' => !(is(before, char::is_alphabetic) && is(after, char::is_alphabetic)),
+            _ => true,
+        }
+    };
+    name.iter().copied().enumerate().filter(is_kept).map(|(_, c)| c).collect()
 }
 
 /// Whether names differ in their numbers alone: `fold1` and `fold2`, `40X` and `100X`.
@@ -33,10 +50,7 @@ fn are_numbered(names: &Vec<&str>) -> bool {
 pub(super) fn check(classes: &[String]) -> Result<(), String> {
     let mut alike: BTreeMap<String, &str> = BTreeMap::new();
     for class in classes {
-        let parts: Vec<String> = class.split('/').map(words).collect();
-        if parts.iter().any(String::is_empty) {
-            continue;
-        }
+        let parts: Vec<String> = class.split('/').map(spelling).collect();
         // Of names that differ in case only, a build tells.
         let other = alike.insert(parts.join("/"), class);
         if let Some(other) = other.filter(|other| other.to_lowercase() != class.to_lowercase()) {
@@ -63,7 +77,7 @@ pub(super) fn check(classes: &[String]) -> Result<(), String> {
         return Err(format!(
             "is only partly clear: {} are in each of {}, and the {numbered} ones are told apart by numbers, as folds \
              and sizes are. If the {others} ones are the classes, move all images of {} into one folder, and so on; if \
-             each pair is a class, such as {}/{name}, name it in one folder, {}-{name}/",
+             the {numbered} ones are, do so with theirs; if each pair is a class, such as {}/{name}, name it in one folder, {}-{name}/",
             and(&inner),
             and(above),
             if numbered == "inner" { above[0] } else { name },
@@ -109,9 +123,13 @@ pub(super) fn notes(classes: &[String], of_splits: &BTreeMap<Split, BTreeSet<Str
 
 /// Says that a table, which names no image, has labels of the folders that are taken for classes, or splits.
 pub(super) fn contradicted(file: &str, table: &Table, look: &Look) -> Option<String> {
-    let last = |class: &String| words(class.rsplit('/').find(|name| !is_plain(name)).unwrap_or_default());
-    let folders: HashSet<String> = look.classes.iter().map(last).collect();
-    let found = if look.list.is_none() { table.labels_of(&folders) } else { None };
+    let levels = look.classes.iter().map(|class| class.split('/').count()).max().unwrap_or_default();
+    let level = |at: usize| -> HashSet<String> {
+        look.classes.iter().filter_map(|class| class.rsplit('/').nth(at)).map(words).collect()
+    };
+    // What a list says is not by folders.
+    let levels = if look.list.is_none() { levels } else { 0 };
+    let found = (0..levels).map(level).find_map(|folders| table.labels_of(&folders));
     if let Some((key, label)) = found {
         return Some(format!(
             "is only partly clear: {file} has a {label} for each of the folders that would be the classes, \

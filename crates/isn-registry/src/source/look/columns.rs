@@ -137,6 +137,11 @@ pub(super) fn is_no_label(name: &str) -> bool {
     NO_LABELS.contains(&plain(name).as_str())
 }
 
+/// Whether a field of a column says yes or no, and no class.
+pub(super) fn is_answer(field: &str) -> bool {
+    ["yes", "no", "true", "false", "0", "1", "y", "n", ""].contains(&field.trim().to_lowercase().as_str())
+}
+
 /// Whether a column counts other things than images.
 pub(super) fn counts_steps(name: &str) -> bool {
     NO_PATHS.contains(&plain(name).as_str())

@@ -61,6 +61,15 @@ impl Images {
         folders.filter(|folder| self.has_most(Some(folder), written)).collect()
     }
 
+    /// Whether nearly all of these end with the name of an image, wherever that is.
+    pub(super) fn have_names(&self, written: &[&str]) -> bool {
+        let is_name = |written: &&&str| {
+            let name = nfc(written.rsplit(['/', '\\']).next().unwrap_or_default().trim());
+            self.bare.contains_key(image_stem(&name).unwrap_or(&name))
+        };
+        written.iter().filter(is_name).count() * 10 >= written.len() * 9
+    }
+
     /// Whether nearly all of these are images below `folder`.
     pub(super) fn has_most(&self, folder: Option<&str>, written: &[&str]) -> bool {
         let found = written.iter().filter(|path| self.at(folder, path).is_some()).count();

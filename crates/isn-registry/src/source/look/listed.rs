@@ -47,6 +47,21 @@ impl Listed {
         mixed.map(|(folder, _)| folder.as_str()).collect()
     }
 
+    /// A label that the images of several of these folders have, each with no other, and those folders.
+    pub(super) fn shared(&self, classes: &[String]) -> Option<(String, Vec<String>)> {
+        let mut folders: BTreeMap<&String, Vec<String>> = BTreeMap::new();
+        for class in classes {
+            let own =
+                self.of_folders.iter().filter(|(folder, _)| *folder == class || is_below(folder, class));
+            let labels: BTreeSet<&String> = own.flat_map(|(_, labels)| labels).collect();
+            if let ([label], true) = (&Vec::from_iter(labels)[..], self.labels.len() > 1) {
+                folders.entry(label).or_default().push(class.clone());
+            }
+        }
+        let (label, folders) = folders.into_iter().find(|(_, folders)| folders.len() > 1)?;
+        Some((label.clone(), folders))
+    }
+
     /// Says why its labels are not the classes of these folders: a folder has several, or several have one;
     /// or neither the name of the column nor its words say that it has classes.
     pub(super) fn differs(&self, classes: &[String]) -> Option<String> {
@@ -206,6 +221,11 @@ fn no_labels(rows: &[Row<'_>]) -> Option<String> {
             and(&found)
         )
     })
+}
+
+/// Whether a folder is in another.
+fn is_below(folder: &str, above: &str) -> bool {
+    folder.strip_prefix(above).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// The folder that a path is in.

@@ -1,11 +1,11 @@
 //! [`Table`]: a file whose columns may be those of a list of images, and which ones they are.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::and;
 use super::classes::words;
 use super::columns::{
-    counts_steps, is_guess, is_label, is_no_label, is_path, is_split, may_be_label, rank_of_path,
+    counts_steps, is_answer, is_guess, is_label, is_no_label, is_path, is_split, may_be_label, rank_of_path,
 };
 use super::images::Images;
 use super::names::{abbreviated, named, split_of, split_of_word};
@@ -153,7 +153,8 @@ impl Table {
                 return false;
             }
             let sample = self.sample(*at);
-            images.has_most(None, &sample) || !images.folders_of(&sample).is_empty()
+            images.have_names(&sample)
+                && (images.has_most(None, &sample) || !images.folders_of(&sample).is_empty())
         };
         let rank = |at: &usize| rank_of_path(&self.header[*at]);
         let mut found: Vec<usize> = (0..self.header.len()).filter(is_path).collect();
@@ -266,20 +267,26 @@ impl Table {
         })
     }
 
-    /// A column that names most of these folders, each once or more, and one of labels of which several
-    /// folders have one.
+    /// A column that names most of these folders, and one of labels, of which each of them has one and several
+    /// have the same.
     pub(super) fn labels_of(&self, folders: &HashSet<String>) -> Option<(String, String)> {
-        let column = |at: usize| self.rows.iter().filter_map(move |row| row.get(at));
-        let named = |at: usize| -> HashSet<String> {
-            column(at).map(|field| words(field)).filter(|name| folders.contains(name)).collect()
+        let folder = |row: &Vec<String>, at: usize| {
+            let name = words(row.get(at)?.rsplit(['/', '\\']).next()?);
+            folders.contains(&name).then_some(name)
         };
+        let named =
+            |at: usize| self.rows.iter().filter_map(|row| folder(row, at)).collect::<HashSet<_>>().len();
         let key = (0..self.header.len()).find(|at| {
-            let named = named(*at).len();
+            let named = named(*at);
             named > 2 && named * 2 >= folders.len()
         })?;
         let is_coarse = |at: &usize| {
-            let labels: HashSet<&String> = column(*at).collect();
-            labels.len() > 1 && labels.len() < named(key).len()
+            let mut labels: HashMap<String, &String> = HashMap::new();
+            let mut pairs = self.rows.iter().filter_map(|row| Some((folder(row, key)?, row.get(*at)?)));
+            let is_map = pairs.all(|(folder, label)| *labels.entry(folder).or_insert(label) == label);
+            let distinct = labels.values().collect::<HashSet<_>>().len();
+            // Two cranes among a thousand names of classes are no diagnoses of patients.
+            is_map && distinct > 1 && distinct * 10 <= labels.len() * 9
         };
         let mut labels = (0..self.header.len()).filter(|at| *at != key && may_be_label(&self.header[*at]));
         let label = labels.find(is_coarse)?;
@@ -292,8 +299,12 @@ impl Table {
             let (splits, other) = self.splits(*at);
             (other.is_none() && splits.len() > 1) || self.is_abbreviated(*at)
         };
-        let is_many =
-            |at: usize| self.rows.iter().filter_map(|row| row.get(at)).collect::<HashSet<_>>().len() > 4;
+        // Not a column of scores.
+        let is_many = |at: usize| {
+            let fields: HashSet<&String> = self.rows.iter().filter_map(|row| row.get(at)).collect();
+            let are_words = fields.iter().all(|field| field.parse::<f64>().is_err());
+            fields.len() > if are_words { 2 } else { 4 }
+        };
         let at = (0..self.header.len()).find(says)?;
         let is_table =
             !self.is_of_steps() && (0..self.header.len()).any(|other| other != at && is_many(other));
@@ -304,7 +315,12 @@ impl Table {
     fn is_rival(&self, at: usize, label: usize) -> bool {
         let is_named = may_be_label(&self.header[at]);
         let distinct = self.rows.iter().filter_map(|row| row.get(at)).collect::<HashSet<_>>().len();
-        is_named && distinct > 1 && distinct * 2 <= self.rows.len() && !self.say_one_thing(&[label, at])
+        let is_answer = self.rows.iter().filter_map(|row| row.get(at)).all(|field| is_answer(field));
+        is_named
+            && !is_answer
+            && distinct > 1
+            && distinct * 2 <= self.rows.len()
+            && !self.say_one_thing(&[label, at])
     }
 
     /// Finds the columns of labels and of splits.

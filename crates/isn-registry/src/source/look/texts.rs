@@ -350,7 +350,8 @@ const SETTINGS: [&str; 10] = ["json", "lst", "list", "toml", "ini", "cfg", "py",
 
 /// Files that isn does not read, and that may say the splits, by their names.
 pub(super) fn unread_splits(tree: &Folder) -> Vec<&str> {
-    let files = tree.texts(&UNREAD).into_iter().chain(tree.texts(&SETTINGS));
+    let tables = tree.texts(&[&lists::TABLES[..], &["jsonl", "ndjson"]].concat());
+    let files = tree.texts(&UNREAD).into_iter().chain(tree.texts(&SETTINGS)).chain(tables);
     files.filter(|file| says_splits(file)).collect()
 }
 
