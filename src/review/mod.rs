@@ -26,8 +26,8 @@ use isn_format::class::{Class, ClassId};
 use isn_format::error::{Error, Result};
 use isn_format::ledger::date::timestamp;
 use isn_format::ledger::{Decision, Ledger, Reason, Row, Verdict};
-use isn_registry::ledger_file;
 use isn_registry::ops::audit::Subject;
+use isn_registry::row_file;
 
 /// The maximum length of a decision's form, in bytes: it has a few short fields.
 const MAX_FORM: usize = 16 << 10;
@@ -214,7 +214,7 @@ impl Desk {
         });
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         // Others may have appended to the file meanwhile.
-        *ledger = ledger_file::append(&self.path, &[row])?;
+        *ledger = row_file::append(&self.path, &[row])?;
         Ok(())
     }
 }
@@ -274,7 +274,7 @@ async fn decide(
         fields.filter(|(key, _)| key == name).map(|(_, value)| value.into_owned()).last()
     };
     let reason = field("reason").filter(|code| !code.is_empty());
-    let reason = reason.map(|code| Reason::ALL.iter().copied().find(|known| known.as_str() == code));
+    let reason = reason.map(|code| Reason::of_code(&code));
     let class = field("class").map(|class| class.parse::<ClassId>());
     let (verdict, usual) = match (field("what").as_deref(), class) {
         (Some("keep"), _) => (Verdict::Keep(Vec::new()), Reason::Correct),
