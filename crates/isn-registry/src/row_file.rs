@@ -86,7 +86,10 @@ fn check_alone(file: &File, path: &Path) -> Result<()> {
 
 /// Refuses rows that a spreadsheet would run, and such as could not be read back: one with a line break or
 /// without a source would make the whole file unreadable.
-fn check<F: RowFile>(path: &Path, rows: &[F::Row]) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Mistakes`] with what is wrong with each of them.
+pub fn check<F: RowFile>(path: &Path, rows: &[F::Row]) -> Result<()> {
     let mut wrong: Vec<String> = rows.iter().flat_map(F::Row::formulas).collect();
     for some in rows.chunks(1 << 10) {
         if !mistakes_of::<F>(some).is_empty() {
