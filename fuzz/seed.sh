@@ -42,6 +42,7 @@ numbers 8 7 6 5 4 3 2 1 0 > corpus/history/seed-reverse
 numbers 0 0 1 1 2 2 4 4 5 5 6 6 8 8 > corpus/history/seed-twice
 
 seed ledger $vectors/ledger.csv $golden/corrections.csv ../registry/recipes/*/corrections.csv
+seed pairs $vectors/pairs.csv
 seed recipe $golden/recipe.toml ../registry/recipes/*/recipe.toml
 seed shard $golden/registry/objects/**/*.tar.zst
 mkdir -p corpus/image

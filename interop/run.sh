@@ -124,8 +124,9 @@ accuracies() {
     step "what an accuracy can tell, by statsmodels and scipy" statsmodels
 }
 selenium() {
-    venv selenium selenium
+    venv selenium selenium pillow
     "$work/venv-selenium/bin/python" interop/review.py "$isn" "$work"
+    "$work/venv-selenium/bin/python" interop/pairs.py "$isn" "$work"
 }
 review_by_keyboard() {
     step "isn review by keyboard, in Chromium" selenium

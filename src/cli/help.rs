@@ -105,7 +105,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("audit all", &["isn audit all demobirds-1.0 --html report.html"]),
     (
         "review",
-        &["isn review photos --ledger corrections.csv --suspects suspects.csv --reviewer 'Ada Lovelace'"],
+        &[
+            "isn review photos --ledger corrections.csv --suspects suspects.csv --reviewer 'Ada Lovelace'",
+            "isn review photos --pairs pairs.csv --recipe recipe.toml --reviewer 'Ada Lovelace'",
+        ],
     ),
     (
         "publish",

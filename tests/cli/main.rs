@@ -60,6 +60,8 @@ mod reference;
 mod removable;
 #[cfg(feature = "serve")]
 mod review;
+#[cfg(feature = "serve")]
+mod review_pairs;
 mod sandbox;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod serve;

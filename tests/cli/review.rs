@@ -10,10 +10,11 @@ use crate::sandbox::Sandbox;
 
 const CLASSES: [&str; 3] = ["ant", "bee", "cat"];
 
-struct Page {
-    child: Child,
-    host: String,
-    token: String,
+/// A running review.
+pub struct Page {
+    pub child: Child,
+    pub host: String,
+    pub token: String,
 }
 
 impl Drop for Page {
@@ -24,10 +25,10 @@ impl Drop for Page {
 }
 
 /// The response: status, headers, body.
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
 }
 
 impl Page {
@@ -36,7 +37,7 @@ impl Page {
         Page::of(sandbox, &[&usual[..], more].concat())
     }
 
-    fn of(sandbox: &Sandbox, args: &[&str]) -> Page {
+    pub fn of(sandbox: &Sandbox, args: &[&str]) -> Page {
         let args = [&["review", "--json"], args].concat();
         let mut child = sandbox.command(&args).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -46,7 +47,7 @@ impl Page {
         Page { child, host: host.into(), token: token.trim_end_matches('/').into() }
     }
 
-    fn ask(&self, request: &str, headers: &str, body: &str) -> Answer {
+    pub fn ask(&self, request: &str, headers: &str, body: &str) -> Answer {
         let mut stream = TcpStream::connect(&self.host).unwrap();
         let length = body.len();
         write!(
@@ -61,11 +62,11 @@ impl Page {
         Answer { status: head[9..12].parse().unwrap(), head: head.to_lowercase(), body: body.into() }
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub fn get(&self, path: &str) -> Answer {
         self.ask(&format!("GET /{}/{path}", self.token), &format!("Host: {}\r\n", self.host), "")
     }
 
-    fn post(&self, number: usize, form: &str) -> Answer {
+    pub fn post(&self, number: usize, form: &str) -> Answer {
         let headers = format!(
             "Host: {0}\r\nOrigin: http://{0}\r\nContent-Type: application/x-www-form-urlencoded\r\n",
             self.host
@@ -222,12 +223,12 @@ fn nothing_is_decided_by_another_page_or_a_wrong_form() {
 }
 
 /// Hostile text from outside; `whose` marks which field it came from.
-fn hostile(whose: &str) -> String {
+pub fn hostile(whose: &str) -> String {
     format!("<script>{whose}\"&'")
 }
 
 #[track_caller]
-fn is_text(answer: &Answer, whose: &[&str]) {
+pub fn is_text(answer: &Answer, whose: &[&str]) {
     for field in whose {
         let text = format!("&lt;script&gt;{field}&quot;&amp;'");
         assert!(answer.body.contains(&text), "{field} is not in {}", answer.body);

@@ -61,7 +61,9 @@ impl<R: Rows> Description<R> {
         let (sums, dataset) = rows.sums(what, &classes_csv)?;
         manifest.check_dataset(what, &dataset)?;
         let (description, counts) = Self::checked((what, rows), (classes_what, classes_csv), sums)?;
-        if counts != manifest.splits || description.rows.bytes() != manifest.bytes {
+        if !manifest.tally.is_of(&counts, description.classes.len())
+            || description.rows.bytes() != manifest.bytes
+        {
             return Err(Error::integrity(what, "does not have the counts of its manifest"));
         }
         Ok(description)

@@ -10,7 +10,7 @@
 //!
 //! | about | modules |
 //! |---|---|
-//! | what is made | [`recipe`], [`source_kind`], [`source_spec`], [`ilsvrc2012`], [`ledger`], [`corrections`], [`groups`], [`split`], [`pixel_spec`] |
+//! | what is made | [`recipe`], [`source_kind`], [`source_spec`], [`ilsvrc2012`], [`ledger`], [`corrections`], [`groups`], [`pairs`], [`rows`], [`split`], [`pixel_spec`] |
 //! | what a version is | [`manifest`], [`index`], [`class`], [`tree`], [`description`], [`possession`] |
 //! | how it is stored | [`object`], [`pack`], [`shard`], [`table`], [`json_lines`] |
 //! | who says so | [`key`], [`statement`], [`release`], [`log`] |
@@ -82,11 +82,13 @@ pub mod manifest;
 pub mod object;
 pub mod order;
 pub mod pack;
+pub mod pairs;
 pub mod pixel_spec;
 pub mod possession;
 pub mod recipe;
 pub mod rel_path;
 pub mod release;
+pub mod rows;
 pub mod shard;
 pub mod source_kind;
 pub mod source_spec;

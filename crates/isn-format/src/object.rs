@@ -1,5 +1,7 @@
 //! [`ObjectRef`]: a reference to a stored object, and [`ObjectKind`]: the kinds of objects.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -69,30 +71,79 @@ pub enum ObjectKind {
     Splits,
     /// Groups of near-duplicates, see [`crate::groups`].
     Groups,
+    /// Judged pairs, see [`crate::pairs`].
+    Pairs,
+    /// An object that this isn does not know, see [`crate::manifest::Other`].
+    Other(Extension),
+}
+
+/// The extensions of objects' paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Extension {
+    /// JSON.
+    #[serde(rename = "json")]
+    Json,
+    /// Lines of JSON, compressed.
+    #[serde(rename = "jsonl.zst")]
+    JsonlZst,
+    /// A compressed tar.
+    #[serde(rename = "tar.zst")]
+    TarZst,
+    /// TOML.
+    #[serde(rename = "toml")]
+    Toml,
+    /// CSV.
+    #[serde(rename = "csv")]
+    Csv,
+    /// Anything else.
+    #[serde(rename = "bin")]
+    Bin,
+}
+
+impl Extension {
+    /// All extensions.
+    pub const ALL: [Extension; 6] = [
+        Extension::Json,
+        Extension::JsonlZst,
+        Extension::TarZst,
+        Extension::Toml,
+        Extension::Csv,
+        Extension::Bin,
+    ];
+
+    /// Returns it without the leading dot.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Extension::Json => "json",
+            Extension::JsonlZst => "jsonl.zst",
+            Extension::TarZst => "tar.zst",
+            Extension::Toml => "toml",
+            Extension::Csv => "csv",
+            Extension::Bin => "bin",
+        }
+    }
+}
+
+impl fmt::Display for Extension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 impl ObjectKind {
-    /// All kinds.
-    pub const ALL: [ObjectKind; 9] = [
-        ObjectKind::Manifest,
-        ObjectKind::Index,
-        ObjectKind::Pack,
-        ObjectKind::Shard,
-        ObjectKind::Classes,
-        ObjectKind::Recipe,
-        ObjectKind::Corrections,
-        ObjectKind::Splits,
-        ObjectKind::Groups,
-    ];
-
-    /// Returns the file extension, without the leading dot.
-    pub fn extension(self) -> &'static str {
+    /// Returns the extension of its paths.
+    pub fn extension(self) -> Extension {
         match self {
-            ObjectKind::Manifest => "json",
-            ObjectKind::Index | ObjectKind::Pack => "jsonl.zst",
-            ObjectKind::Shard => "tar.zst",
-            ObjectKind::Classes | ObjectKind::Corrections | ObjectKind::Splits | ObjectKind::Groups => "csv",
-            ObjectKind::Recipe => "toml",
+            ObjectKind::Manifest => Extension::Json,
+            ObjectKind::Index | ObjectKind::Pack => Extension::JsonlZst,
+            ObjectKind::Shard => Extension::TarZst,
+            ObjectKind::Classes
+            | ObjectKind::Corrections
+            | ObjectKind::Splits
+            | ObjectKind::Groups
+            | ObjectKind::Pairs => Extension::Csv,
+            ObjectKind::Recipe => Extension::Toml,
+            ObjectKind::Other(extension) => extension,
         }
     }
 
@@ -108,6 +159,8 @@ impl ObjectKind {
             ObjectKind::Corrections => "corrections",
             ObjectKind::Splits => "split assignments",
             ObjectKind::Groups => "groups of near-duplicates",
+            ObjectKind::Pairs => "judged pairs",
+            ObjectKind::Other(_) => "object of another kind",
         }
     }
 }

@@ -49,14 +49,15 @@ impl Possession {
     }
 }
 
-/// Returns the digest of all that a build took beside its source: the recipe, the ledger, the groups and the
-/// earlier assignments.
+/// Returns the digest of all that a build took beside its source: the recipe, the ledger, the groups, the pairs and
+/// the earlier assignments.
 pub fn inputs(manifest: &Manifest) -> Digest {
     let objects = &manifest.objects;
     let named = [
         ("recipe", Some(objects.recipe.blake3)),
         ("corrections", objects.corrections.map(|object| object.blake3)),
         ("groups", objects.groups.map(|object| object.blake3)),
+        ("pairs", objects.pairs.map(|object| object.blake3)),
         ("previous", manifest.previous.as_ref().map(|previous| previous.assignments)),
     ];
     let text = named.iter().fold(String::new(), |mut text, (name, digest)| {

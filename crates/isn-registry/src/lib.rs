@@ -5,7 +5,7 @@
 //! | verbs | [`ops`] | one file a verb: build, publish, pull, verify, …; each returns a report |
 //! | steps | [`steps`] | steps that several verbs share |
 //! | a user's side | [`client`], [`settings`] | which registries to look in and whom to believe; what the environment and the user's files say |
-//! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`keyring`], [`recipe_file`], [`ledger_file`], `tree_file`, [`lock_file`], [`demo`], [`dataset`] | where versions, fetched objects, trusted keys, remembered logs, own keys, recipes, ledgers, trees, lock files, drawn images and images read in place are kept |
+//! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`keyring`], [`recipe_file`], [`row_file`], `tree_file`, [`lock_file`], [`demo`], [`dataset`] | where versions, fetched objects, trusted keys, remembered logs, own keys, recipes, ledgers and pairs, trees, lock files, drawn images and images read in place are kept |
 //! | things | [`source`], [`plan`], [`audit`], [`export`], [`sheet`], [`identity`] | one noun each |
 //! | words | [`files`], [`html`], [`parallel`], [`progress`], [`url`] | the vocabulary of all the rest |
 //!
@@ -58,7 +58,6 @@ pub mod html;
 pub mod identity;
 pub mod keyring;
 pub mod known_logs;
-pub mod ledger_file;
 pub mod lock_file;
 pub mod ops;
 pub mod parallel;
@@ -66,6 +65,7 @@ pub mod plan;
 pub mod progress;
 pub mod recipe_file;
 pub mod registry;
+pub mod row_file;
 pub mod settings;
 pub mod sheet;
 pub mod source;

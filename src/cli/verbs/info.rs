@@ -121,7 +121,8 @@ fn print(output: &Output, report: &InfoReport, known: BTreeSet<PublicKey>) {
             manifest.pin()
         );
     }
-    write_classes(&mut text, report.snapshot.classes(), &manifest.splits);
+    let counts = report.snapshot.index().counts();
+    write_classes(&mut text, report.snapshot.classes(), &counts);
     let mut object = version(&report.snapshot, manifest.images, manifest.bytes);
     object["title"] = json!(manifest.title);
     object["description"] = json!(manifest.description);
@@ -130,7 +131,7 @@ fn print(output: &Output, report: &InfoReport, known: BTreeSet<PublicKey>) {
     object["citation"] = json!(manifest.citation);
     object["pipeline"] = json!(manifest.pipeline);
     object["source"] = json!(manifest.source);
-    object["splits"] = json!(manifest.splits);
+    object["splits"] = json!(counts);
     object["registry"] = json!(report.registry);
     object["rebuild_only"] = json!(report.rebuild_only);
     object["released"] = json!(!is_own);

@@ -85,7 +85,7 @@ pub(super) enum Command {
     /// Find duplicates, damaged images and probable label errors
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Review suspect labels in the browser
+    /// Review suspect labels and near-duplicates in the browser
     #[cfg(feature = "serve")]
     Review(review::ReviewArgs),
     /// Sign a build and publish it to a registry

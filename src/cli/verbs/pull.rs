@@ -128,7 +128,7 @@ fn print(output: &Output, report: &PullReport, asked: &PullArgs, known: BTreeSet
     match (report.is_released(), &asked.version) {
         (true, _) => writeln!(text, "  signed   {}", signed(&report.snapshot)),
         (false, _) if stated.line().is_some() => writeln!(text, "  not released"),
-        _ if manifest.is_part() => {
+        _ if manifest.is_part => {
             writeln!(text, "  version  none: it is of a part of the source, and cannot be published")
         }
         (false, VersionAt::Folder(build)) => writeln!(

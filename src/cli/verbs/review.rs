@@ -12,27 +12,31 @@ use crate::cli::exit::ExitCode;
 use crate::cli::output::Output;
 use crate::cli::run::{Run, Verb};
 use crate::cli::values::parse_person;
-use crate::review::{Review, ReviewOptions, ReviewReport};
+use crate::review::{Found, Review, ReviewOptions, ReviewReport, Reviewed};
 use isn_format::class::ClassId;
 use isn_format::error::Result;
-use isn_registry::ops::audit::Subject;
+use isn_registry::ops::audit::duplicates::{NearOptions, duplicates};
+use isn_registry::ops::audit::{FolderRecipe, Subject};
 
-/// Arguments of `isn review`.
+/// Arguments of `isn review`. The file of decisions says what is reviewed: suspects have a ledger, pairs a
+/// file of pairs. Either comes with what an audit found, so this is one verb.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ReviewArgs {
     /// A folder of images, a tree, a build, or a version (NAME, NAME@VERSION or a pin)
     #[arg(value_name = "DIR|REF")]
     target: String,
-    /// The ledger to add decisions to, which is made if it does not exist
-    #[arg(long, value_name = "LEDGER")]
-    ledger: PathBuf,
+    #[command(flatten)]
+    decisions: DecisionsArgs,
     /// The suspects: a ledger of label claims, as `isn audit labels --claims` writes it, or a list of images
     /// [default: the ledger's own claims]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "pairs")]
     suspects: Option<PathBuf>,
+    /// The pairs: what `isn audit duplicates --json` printed [default: the audit is run first]
+    #[arg(long, value_name = "FILE", conflicts_with = "ledger")]
+    duplicates: Option<PathBuf>,
     #[command(flatten)]
     recipe: RecipeArg,
-    /// Your name, which is recorded in the ledger
+    /// Your name, which is recorded with each decision
     #[arg(long, value_name = "NAME", value_parser = parse_person)]
     reviewer: String,
     /// The loopback address to listen on; port 0 selects a free port
@@ -42,13 +46,26 @@ pub(in crate::cli) struct ReviewArgs {
     registry: RegistryArg,
 }
 
+/// The file of decisions.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct DecisionsArgs {
+    /// Review suspects: the ledger to add decisions to, which is made if it does not exist
+    #[arg(long, value_name = "LEDGER")]
+    ledger: Option<PathBuf>,
+    /// Review pairs of near-duplicates: the file to add decisions to, which is made if it does not exist
+    #[arg(long, value_name = "PAIRS")]
+    pairs: Option<PathBuf>,
+}
+
 impl Verb for ReviewArgs {
     fn kept(&self) -> Option<&'static str> {
         None
     }
 
     fn run(&self, run: &Run) -> Result<ExitCode> {
-        let recipe = run.folder_recipe(&self.recipe, Some(&self.ledger))?;
+        let DecisionsArgs { ledger, pairs } = &self.decisions;
+        let recipe = run.folder_recipe(&self.recipe, ledger.as_deref().or(pairs.as_deref()))?;
         let client = run.client(&self.registry)?;
         let subject = Subject::open(&client, &self.target, recipe.as_ref(), &run.progress)?;
         run.output.warn(subject.warnings.iter().cloned().chain(subject.guess()));
@@ -56,10 +73,10 @@ impl Verb for ReviewArgs {
         let has = |class: &ClassId| subject.images.iter().any(|image| image.class.as_ref() == Some(class));
         let recipe =
             recipe.filter(|one| one.found.is_none() || one.recipe.classes.iter().any(|class| has(&class.id)));
+        let what = self.reviewed(run, &subject, recipe.as_ref());
         let review = Review::bind(ReviewOptions {
             subject,
-            ledger: self.ledger.clone(),
-            suspects: self.suspects.clone(),
+            what,
             classes: recipe.map(|one| one.recipe.classes),
             reviewer: self.reviewer.clone(),
             listen: self.listen,
@@ -75,18 +92,41 @@ impl Verb for ReviewArgs {
     }
 }
 
+impl ReviewArgs {
+    /// Says what is reviewed.
+    fn reviewed<'a>(
+        &'a self,
+        run: &'a Run,
+        subject: &Subject,
+        recipe: Option<&FolderRecipe>,
+    ) -> Reviewed<'a> {
+        let Some(file) = self.decisions.pairs.clone() else {
+            let ledger = self.decisions.ledger.clone().unwrap_or_default();
+            return Reviewed::Suspects { ledger, claims: self.suspects.clone() };
+        };
+        let find = |subject: &Subject| match &self.duplicates {
+            Some(printed) => Found::read(printed, subject),
+            None => {
+                let report = duplicates(subject, NearOptions::default(), run.jobs, &run.progress)?;
+                Ok(Found::of(subject, &report))
+            }
+        };
+        let division = recipe.filter(|_| subject.is_source()).map(|one| one.recipe.split.clone());
+        Reviewed::Pairs { file, find: Box::new(find), division }
+    }
+}
+
 /// Prints the address at once, since a person or a program waits for it.
 fn print_begun(output: &Output, review: &Review) {
-    let ReviewReport { suspects, decided } = review.report();
+    let ReviewReport { noun, count, decided } = review.report();
     let url = review.url();
-    let text = Page::of(format_args!(
-        "{suspects} suspects, {decided} decided: open {url} in a browser; Ctrl-C stops"
-    ));
-    output.print(&text, json!({ "url": url, "suspects": suspects, "decided": decided }));
+    let text =
+        Page::of(format_args!("{count} {noun}, {decided} decided: open {url} in a browser; Ctrl-C stops"));
+    output.print(&text, json!({ "url": url, noun: count, "decided": decided }));
 }
 
 fn print(output: &Output, report: &ReviewReport) {
-    let ReviewReport { suspects, decided } = *report;
-    let text = Page::of(format_args!("{decided} of {suspects} suspects decided"));
-    output.print_done(&text, json!({ "suspects": suspects, "decided": decided }));
+    let ReviewReport { noun, count, decided } = *report;
+    let text = Page::of(format_args!("{decided} of {count} {noun} decided"));
+    output.print_done(&text, json!({ noun: count, "decided": decided }));
 }

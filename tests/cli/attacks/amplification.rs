@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 
 use isn_format::digest::Digest;
 use isn_format::log::{LogSigner, SignedCheckpoint, TILE_WIDTH, Tree, bundle, leaf_hash};
-use isn_format::manifest::Manifest;
+use isn_format::manifest::{Manifest, Tally};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
 use isn_format::statement::ReleaseStatement;
@@ -99,8 +99,8 @@ fn a_small_index_of_many_rows() {
     stranger.release(|manifest| {
         manifest.objects.index = index;
         (manifest.images, manifest.bytes) = (rows, rows);
-        manifest.splits.clear();
-        manifest.splits.insert("train".parse().unwrap(), [("ant".parse().unwrap(), rows)].into());
+        let counts = [("ant".parse().unwrap(), rows)].into();
+        manifest.tally = Tally::Classes([("train".parse().unwrap(), counts)].into());
     });
     stranger.pull(250).fails(3, "gives dataset hash");
 }

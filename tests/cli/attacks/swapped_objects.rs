@@ -9,7 +9,7 @@ use std::path::Path;
 use isn_format::class::{classes_csv, parse_classes};
 use isn_format::digest::Digest;
 use isn_format::index::Index;
-use isn_format::manifest::Manifest;
+use isn_format::manifest::{Manifest, Tally};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
 use isn_format::statement::ReleaseStatement;
@@ -240,7 +240,8 @@ type Swap = (&'static str, fn(&mut Bad<'_>));
 const SWAPS: [Swap; 14] = [
     ("nothing", |_| {}),
     ("manifest: counts", |bad| {
-        for classes in bad.manifest.splits.values_mut() {
+        let Tally::Classes(splits) = &mut bad.manifest.tally else { panic!() };
+        for classes in splits.values_mut() {
             let counts: Vec<u64> = classes.values().copied().collect();
             *classes.values_mut().next().unwrap() = counts[0] - 1;
             *classes.values_mut().last().unwrap() = counts[2] + 1;

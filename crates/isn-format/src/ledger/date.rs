@@ -25,7 +25,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
 }
 
 /// Whether `text` is `YYYY-MM-DD`, or that with `THH:MM:SSZ`, of a day and time that exist.
-pub(super) fn is_date_or_time(text: &str) -> bool {
+pub(crate) fn is_date_or_time(text: &str) -> bool {
     let Some((date, time)) = text.split_once('T') else { return is_iso_date(text) };
     let Some(time) = time.strip_suffix('Z') else { return false };
     let parts: Vec<Option<u32>> = time.split(':').map(|part| number(part, 2)).collect();

@@ -1,13 +1,13 @@
 //! The file of a ledger: CSV that people may edit, and to which rows are only added.
 
-use std::io::Read as _;
 use std::str::FromStr;
 
-use super::date::{is_date_or_time, is_iso_date};
+use super::date::is_iso_date;
 use super::row::spaced;
-use super::{Claim, Decision, Ledger, Reason, Row, Says, Verdict};
-use crate::class::{ClassId, csv_field};
-use crate::error::{Error, Mistake, Result};
+use super::{Claim, Decision, Ledger, MAX_LEN, Reason, Row, Says, Verdict};
+use crate::class::ClassId;
+use crate::error::Result;
+use crate::rows::{self, FileRow, RowFile, needed};
 
 /// The first line of the file.
 pub const HEADER: &str = "kind,source_id,says,labels,reason,source,reviewer,date,evidence";
@@ -24,139 +24,90 @@ impl Ledger {
     /// row per image.
     ///
     /// # Errors
-    /// [`Error::Mistakes`], naming `what`, with every mistake and its line.
+    /// [`Error::Mistakes`](crate::error::Error::Mistakes), naming `what`, with every mistake and its line.
     pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
-        let mut reading = Reading { ledger: Ledger::default(), lines: Vec::new(), mistakes: Vec::new() };
-        // The extra line feed reveals a quote that is still open at the end: the field then contains a line
-        // break, which is not allowed. Without it, the next row that is added would become part of that
-        // field.
-        let bytes = bytes.chain(&b"\n"[..]);
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
-        let mut record = csv::ByteRecord::new();
-        let mut header = None;
-        // Reading from memory cannot fail, and rows may have any length; still, an error must not be ignored.
-        while reader.read_byte_record(&mut record).map_err(|error| Error::invalid(what, error))? {
-            let line = record.position().map_or(0, |p| p.line() as usize);
-            let Ok(fields) = record.iter().map(std::str::from_utf8).collect::<Result<Vec<_>, _>>() else {
-                reading.wrong(line, "is not UTF-8".into());
-                header = header.or(Some(HEADER));
-                continue;
+        let mut ledger = Ledger::default();
+        // The line of each row of `ledger`.
+        let mut lines = Vec::new();
+        rows::read(what, bytes, &[HEADER, OLD_HEADER], |header, fields, line, wrong| {
+            let row = match header {
+                OLD_HEADER => old_row(fields, wrong),
+                _ => new_row(fields, wrong),
             };
-            match header {
-                Some(header) => reading.row(header, &fields, line),
-                None => {
-                    let known = [HEADER, OLD_HEADER].into_iter().find(|h| fields == columns(h));
-                    header = known;
-                    if known.is_none() {
-                        // The rows of another kind of file are no mistakes of a ledger.
-                        break;
-                    }
-                }
+            let Some(row) = row else { return };
+            let id = row.source_id();
+            if header == OLD_HEADER
+                && let Some((at, earlier)) = ledger.of(id).next()
+            {
+                let same = earlier.decision().map(|d| &d.verdict) == row.decision().map(|d| &d.verdict);
+                let how = if same { "already has a row" } else { "contradicts the row" };
+                return wrong.push(format!("{id} {how} at line {}: an image may have one row", lines[at]));
             }
-        }
-        if header.is_none() {
-            reading.wrong(1, format!("the header must be {HEADER}"));
-        }
-        match reading.mistakes.is_empty() {
-            true => Ok(reading.ledger),
-            false => Err(Error::Mistakes { what: what.into(), mistakes: reading.mistakes }),
-        }
+            lines.push(line);
+            ledger.push(row);
+        })?;
+        Ok(ledger)
     }
 
     /// Returns the bytes of the file: header, rows, LF line ends, minimal quoting.
     pub fn to_csv(&self) -> Vec<u8> {
-        let mut out = format!("{HEADER}\n");
-        self.rows.iter().for_each(|row| out += &row.to_csv());
-        out.into_bytes()
-    }
-
-    /// Like [`Ledger::parse`], but a file without any bytes is an empty ledger.
-    ///
-    /// # Errors
-    /// As [`Ledger::parse`].
-    pub fn parse_or_empty(what: &str, bytes: &[u8]) -> Result<Self> {
-        if bytes.is_empty() { Ok(Ledger::default()) } else { Self::parse(what, bytes) }
+        RowFile::to_csv(self)
     }
 }
 
-fn columns(header: &str) -> Vec<&str> {
-    header.split(',').collect()
+impl RowFile for Ledger {
+    type Row = Row;
+
+    const NOUN: &'static str = "ledger";
+    const HEADER: &'static str = HEADER;
+    const MAX_LEN: u64 = MAX_LEN;
+
+    fn new(rows: Vec<Row>) -> Self {
+        Ledger::new(rows)
+    }
+
+    fn rows(&self) -> &[Row] {
+        self.rows()
+    }
+
+    fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
+        Ledger::parse(what, bytes)
+    }
 }
 
-impl Row {
-    /// Returns its line in a file, with the line feed.
-    pub fn to_csv(&self) -> String {
-        let fields = match self {
+impl FileRow for Row {
+    fn to_csv(&self) -> String {
+        match self {
             Row::Claim(Claim { source_id, says, source, date, evidence }) => {
                 let labels = spaced(says.classes());
-                ["claim", source_id, says.as_str(), &labels, "", source, "", date, evidence]
-                    .map(str::to_owned)
+                rows::line(["claim", source_id, says.as_str(), &labels, "", source, "", date, evidence])
             }
             Row::Decision(Decision { source_id, verdict, reason, source, reviewer, date, evidence }) => {
-                let (labels, reason) = (spaced(verdict.classes()), reason.as_str());
-                ["decision", source_id, verdict.as_str(), &labels, reason, source, reviewer, date, evidence]
-                    .map(str::to_owned)
-            }
-        };
-        fields.map(|field| csv_field(&field).into_owned()).join(",") + "\n"
-    }
-}
-
-/// The state of reading a file.
-struct Reading {
-    ledger: Ledger,
-    /// The line of each row of `ledger`.
-    lines: Vec<usize>,
-    mistakes: Vec<Mistake>,
-}
-
-impl Reading {
-    fn wrong(&mut self, line: usize, why: String) {
-        self.mistakes.push(Mistake { line: Some(line), why });
-    }
-
-    fn row(&mut self, header: &str, fields: &[&str], line: usize) {
-        let names = columns(header);
-        if fields.len() != names.len() {
-            let (found, expected) = (fields.len(), names.len());
-            return self.wrong(
-                line,
-                format!(
-                    "has {found} of {expected} fields: {header} (a text with a comma goes in \"quotes\")"
-                ),
-            );
-        }
-        for (name, field) in names.iter().zip(fields) {
-            if field.ends_with('\n') {
-                self.wrong(line, format!("{name} ends in a line break, or its quote is never closed"));
-            } else if field.chars().any(char::is_control) {
-                self.wrong(line, format!("{name} has a line break or another control character"));
+                let (says, labels, reason) = (verdict.as_str(), spaced(verdict.classes()), reason.as_str());
+                let row = ["decision", source_id, says, &labels, reason, source, reviewer, date, evidence];
+                rows::line(row)
             }
         }
-        let mut wrong = Vec::new();
-        let row = match header {
-            OLD_HEADER => old_row(fields, &mut wrong),
-            _ => new_row(fields, &mut wrong),
-        };
-        wrong.into_iter().for_each(|why| self.wrong(line, why));
-        let Some(row) = row else { return };
-        if header == OLD_HEADER {
-            let (id, earlier) = (row.source_id(), self.ledger.of(row.source_id()).next());
-            if let Some((at, earlier)) = earlier {
-                let same = earlier.decision().map(|d| &d.verdict) == row.decision().map(|d| &d.verdict);
-                let how = if same { "already has a row" } else { "contradicts the row" };
-                let why = format!("{id} {how} at line {}: an image may have one row", self.lines[at]);
-                return self.wrong(line, why);
+    }
+
+    fn about(&self) -> String {
+        self.source_id().to_owned()
+    }
+
+    fn texts(&self) -> Vec<(&'static str, &str)> {
+        match self {
+            Row::Claim(Claim { source_id, source, evidence, .. }) => {
+                vec![("source_id", source_id), ("source", source), ("evidence", evidence)]
+            }
+            Row::Decision(Decision { source_id, source, reviewer, evidence, .. }) => {
+                vec![
+                    ("source_id", source_id),
+                    ("source", source),
+                    ("reviewer", reviewer),
+                    ("evidence", evidence),
+                ]
             }
         }
-        self.lines.push(line);
-        self.ledger.push(row);
-    }
-}
-
-fn needed(name: &str, field: &str, wrong: &mut Vec<String>) {
-    if field.trim().is_empty() {
-        wrong.push(format!("{name} must not be empty"));
     }
 }
 
@@ -209,9 +160,7 @@ fn new_row(fields: &[&str], wrong: &mut Vec<String>) -> Option<Row> {
         return None;
     };
     needed("source_id", source_id, wrong);
-    if !is_date_or_time(date) {
-        wrong.push(format!("date '{date}' is not YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ"));
-    }
+    rows::dated(date, wrong);
     let labels = classes(labels, wrong)?;
     let [source_id, source, date, evidence] = [source_id, source, date, evidence].map(str::to_owned);
     match kind {
@@ -224,11 +173,7 @@ fn new_row(fields: &[&str], wrong: &mut Vec<String>) -> Option<Row> {
         }
         "decision" => {
             needed("reviewer", reviewer, wrong);
-            let code = Reason::ALL.iter().copied().find(|code| code.as_str() == reason);
-            if code.is_none() {
-                let codes: Vec<_> = Reason::ALL.iter().map(|code| code.as_str()).collect();
-                wrong.push(format!("reason '{reason}' is none of {}", codes.join(", ")));
-            }
+            let code = Reason::of_field("reason", reason, wrong);
             let verdict = decided(says, labels).map_err(|why| wrong.push(why)).ok()?;
             let reviewer = reviewer.into();
             Some(Row::Decision(Decision {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::class::ClassId;
-use crate::text::is_formula;
+use crate::rows::codes;
 
 /// A row of a ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -76,47 +76,32 @@ pub enum Verdict {
     Withdraw,
 }
 
-macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident = $code:literal),* $(,)?) => {
-        /// The reason for a decision: a code, so that corrections can be counted.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Reason { $($(#[$doc])* $name,)* }
-
-        impl Reason {
-            /// All reasons.
-            pub const ALL: &[Reason] = &[$(Reason::$name,)*];
-
-            /// Returns the code.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Reason::$name => $code,)* }
-            }
-        }
-    };
-}
-
-reasons! {
-    /// It shows another class.
-    WrongLabel = "wrong-label",
-    /// It shows no class of the dataset.
-    NoneOfThese = "none-of-these",
-    /// It shows several classes.
-    Several = "several",
-    /// The same picture already exists.
-    Duplicate = "duplicate",
-    /// The same picture is in another split.
-    Leakage = "leakage",
-    /// The file cannot be decoded.
-    Broken = "broken",
-    /// There is nothing in it.
-    Blank = "blank",
-    /// It is too small, too blurred or too dark.
-    Unusable = "unusable",
-    /// The label is right.
-    Correct = "correct",
-    /// People would disagree.
-    Ambiguous = "ambiguous",
-    /// See the evidence.
-    Other = "other",
+codes! {
+    /// The reason for a decision: a code, so that corrections can be counted.
+    Reason {
+        /// It shows another class.
+        WrongLabel = "wrong-label",
+        /// It shows no class of the dataset.
+        NoneOfThese = "none-of-these",
+        /// It shows several classes.
+        Several = "several",
+        /// The same picture already exists.
+        Duplicate = "duplicate",
+        /// The same picture is in another split.
+        Leakage = "leakage",
+        /// The file cannot be decoded.
+        Broken = "broken",
+        /// There is nothing in it.
+        Blank = "blank",
+        /// It is too small, too blurred or too dark.
+        Unusable = "unusable",
+        /// The label is right.
+        Correct = "correct",
+        /// People would disagree.
+        Ambiguous = "ambiguous",
+        /// See the evidence.
+        Other = "other",
+    }
 }
 
 impl Row {
@@ -126,31 +111,6 @@ impl Row {
             Row::Claim(claim) => &claim.source_id,
             Row::Decision(decision) => &decision.source_id,
         }
-    }
-
-    /// Returns a line for each free-text field that a spreadsheet would take for a formula: people open
-    /// ledgers in spreadsheets.
-    pub fn formulas(&self) -> Vec<String> {
-        let fields = match self {
-            Row::Claim(Claim { source_id, source, evidence, .. }) => {
-                vec![("source_id", source_id), ("source", source), ("evidence", evidence)]
-            }
-            Row::Decision(Decision { source_id, source, reviewer, evidence, .. }) => {
-                vec![
-                    ("source_id", source_id),
-                    ("source", source),
-                    ("reviewer", reviewer),
-                    ("evidence", evidence),
-                ]
-            }
-        };
-        let id = self.source_id();
-        let formulas = fields.into_iter().filter(|(_, field)| is_formula(field));
-        formulas
-            .map(|(name, field)| {
-                format!("{id}: {name} '{field}' is a formula to a spreadsheet: begin it with a word")
-            })
-            .collect()
     }
 
     /// Returns the claim, if this is one.

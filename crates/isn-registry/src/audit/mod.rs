@@ -12,7 +12,7 @@
 
 pub mod duplicates;
 pub mod grid;
-pub(crate) mod groups;
+pub mod groups;
 pub mod health;
 pub mod labels;
 pub mod learn;

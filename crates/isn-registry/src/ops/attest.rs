@@ -179,7 +179,7 @@ impl Held {
     fn build(root: &Path) -> Result<Held> {
         let (_, snapshot) = transport::runtime()?.block_on(build::describe(root))?;
         let manifest = &snapshot.head.manifest;
-        if manifest.is_part() {
+        if manifest.is_part {
             return Err(Error::invalid(root.display(), PART));
         }
         Ok(Held {

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::files;
-use crate::ledger_file;
 use crate::recipe_file::RecipeFile;
+use crate::row_file;
 use crate::source::ids::{Ids, Said};
 use crate::source::{Source, image_stem};
 use isn_format::class::ClassId;
@@ -19,6 +19,7 @@ use isn_format::ledger::import::{Format, Unsaid};
 use isn_format::ledger::policy::{ClaimCount, Open, Settled};
 use isn_format::ledger::{Ledger, MAX_LEN, Row};
 use isn_format::recipe::{CorrectionsSpec, Edition, Recipe};
+use isn_format::rows::FileRow;
 use isn_format::source_kind::SourceKind;
 use isn_format::source_spec::HERE;
 use isn_format::split::Split;
@@ -37,7 +38,7 @@ pub fn open(path: &Path) -> Result<Ledger> {
 /// # Errors
 /// [`Error::Mistakes`] if a row could not be read back; [`Error::Io`] if the file cannot be written.
 pub fn add(path: &Path, rows: &[Row]) -> Result<()> {
-    ledger_file::append(path, rows).map(drop)
+    row_file::append::<Ledger>(path, rows).map(drop)
 }
 
 /// Whether a source id ends like the name of an image file: probably somebody took a path for an id, which
@@ -138,7 +139,7 @@ pub fn import(
     let warnings =
         recipe.or(beside).and_then(|recipe| of_no_image(recipe, false, taken.source_ids().into_iter()));
     let mut before = 0;
-    let merged = ledger_file::extend(path, |ledger| {
+    let merged = row_file::extend(path, |ledger: &Ledger| {
         before = ledger.rows().len();
         ledger.merge(&taken).rows()[before..].to_vec()
     })?;

@@ -23,11 +23,12 @@ use crate::steps::images::{self, Carrier, Wanted};
 use crate::steps::selection::{check_images, check_parts};
 use crate::transport;
 use crate::tree_file::Lists;
-use isn_format::description::{Counts, Description};
+use isn_format::description::Description;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, count};
 use isn_format::manifest::Manifest;
 use isn_format::object::ObjectKind;
+use isn_format::split::Split;
 use isn_format::table::{FrameAt, Table};
 use isn_format::tree::{CLASSES, Selection};
 
@@ -152,7 +153,7 @@ impl Opening<'_> {
     }
 
     fn select(&self, manifest: &Manifest, description: &Description<Table>) -> Result<Vec<u32>> {
-        select(&manifest.pin(), &manifest.splits, description, self.options.selection)
+        select(&manifest.pin(), &manifest.tally.splits(), description, self.options.selection)
     }
 
     /// Finds the images of `rows`: in shards at hand, in pieces of the cache if `in_pieces`, and in trees
@@ -295,12 +296,12 @@ impl Opening<'_> {
 /// Returns the rows of the selected images; `what` names the version in errors.
 fn select(
     what: &dyn Display,
-    splits: &Counts,
+    splits: &[Split],
     description: &Description<Table>,
     selection: &Selection,
 ) -> Result<Vec<u32>> {
     let table = description.rows();
-    check_parts(what, splits.keys(), description.classes(), selection)?;
+    check_parts(what, splits, description.classes(), selection)?;
     if !selection.images.is_empty() {
         let known: HashMap<&str, Option<Digest>> =
             (0..table.images()).map(|row| (table.path(row), table.blake3(row))).collect();
@@ -336,7 +337,6 @@ pub(super) mod tests {
     use crate::trust::TrustStore;
     use isn_format::augment::{Augment, Crop};
     use isn_format::pixel_spec::ExifOrientation;
-    use isn_format::split::Split;
     use isn_pixels::{SampleOrder, decode_rgb, pixel_digest};
 
     pub(in crate::ops) fn with_client<T>(home: &Path, work: impl FnOnce(&Client) -> T) -> T {

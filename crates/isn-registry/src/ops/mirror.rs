@@ -25,7 +25,7 @@ use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Result};
 use isn_format::log::{LogKey, Released, SignedCheckpoint, leaf_hash};
 use isn_format::manifest::Previous;
-use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::object::{Extension, ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
 use isn_format::split;
 use isn_format::statement::ReleaseStatement;
@@ -107,7 +107,8 @@ struct Mirror<'a> {
     writer: RegistryWriter,
     verify: bool,
     progress: &'a dyn Progress,
-    seen: HashSet<Digest>,
+    /// One object may be under two extensions.
+    seen: HashSet<(Extension, Digest)>,
     accounts: Accounts,
     /// `registry.json`, as it was checked.
     about: Vec<u8>,
@@ -390,7 +391,7 @@ impl Mirror<'_> {
         let (snapshot, earlier, packs) = runtime()?.block_on(async {
             let snapshot = self.source.describe(manifest, Vec::new()).await?;
             let earlier = match &snapshot.head.manifest.previous {
-                Some(Previous { assignments }) => {
+                Some(Previous { assignments, .. }) => {
                     self.source.find_object(ObjectKind::Splits, assignments, split::MAX_LEN).await?
                 }
                 None => None,
@@ -407,7 +408,7 @@ impl Mirror<'_> {
 
     fn copy_object(&mut self, kind: ObjectKind, object: &ObjectRef) -> Result<()> {
         self.progress.advance(object.length);
-        if !self.seen.insert(object.blake3) {
+        if !self.seen.insert((kind.extension(), object.blake3)) {
             return Ok(());
         }
         let path = layout::object(kind, &object.blake3);

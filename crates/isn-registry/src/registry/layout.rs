@@ -6,7 +6,7 @@ use crate::recipe_file::RECIPE_TOML;
 use isn_format::dataset_ref::{Name, VersionId};
 use isn_format::digest::Digest;
 use isn_format::log::{LogKey, MAX_CHECKPOINT, MAX_CLAIM, TILE_WIDTH, bundle};
-use isn_format::object::ObjectKind;
+use isn_format::object::{Extension, ObjectKind};
 use isn_format::rel_path::check_segment;
 use isn_format::statement;
 
@@ -217,8 +217,8 @@ pub fn public(path: &str) -> Option<Public> {
         "objects" => {
             let (hex, extension) = rest.split_once('/')?.1.split_once('.')?;
             let digest: Digest = hex.parse().ok()?;
-            let kind = ObjectKind::ALL.into_iter().find(|kind| kind.extension() == extension)?;
-            (object(kind, &digest) == path).then_some(Public::Object(digest))
+            let extension = Extension::ALL.into_iter().find(|one| one.as_str() == extension)?;
+            (object(ObjectKind::Other(extension), &digest) == path).then_some(Public::Object(digest))
         }
         "packs" => is(packs(&rest.parse().ok()?)),
         "pins" => is(pin(&rest.parse().ok()?)),
@@ -290,7 +290,7 @@ mod tests {
                 assert_eq!(public(&path), Some(Public::FullTile), "{path}");
             }
         }
-        for kind in ObjectKind::ALL {
+        for kind in Extension::ALL.map(ObjectKind::Other) {
             assert_eq!(public(&object(kind, &digest)), Some(Public::Object(digest)));
         }
         let hex = digest.to_string();

@@ -419,7 +419,7 @@ impl Registry {
     /// be read.
     pub async fn head(&self, manifest_ref: ObjectRef, signed_by: Vec<PublicKey>) -> Result<Head> {
         let head = self.head_of_build(manifest_ref, signed_by).await?;
-        if head.manifest.is_part() {
+        if head.manifest.is_part {
             let what = self.locate(ObjectKind::Manifest, &manifest_ref.blake3);
             let why = "is of what was built from a part of its source, which nobody can release";
             return Err(Error::integrity(what, why));

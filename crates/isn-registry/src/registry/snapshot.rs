@@ -100,7 +100,7 @@ impl Head {
         Identity {
             pin: self.pin(),
             name: manifest.name,
-            version: (!self.manifest.is_part()).then_some(manifest.version),
+            version: (!self.manifest.is_part).then_some(manifest.version),
             dataset: manifest.dataset,
             title: manifest.title,
             description: manifest.description,

@@ -16,7 +16,7 @@ use isn_format::tree::{Line, Selection};
 /// empty tree.
 pub(crate) fn check_selection(snapshot: &Snapshot, selection: &Selection) -> Result<()> {
     let manifest = &snapshot.head.manifest;
-    check_parts(&snapshot.head.pin(), manifest.splits.keys(), snapshot.classes(), selection)?;
+    check_parts(&snapshot.head.pin(), &manifest.tally.splits(), snapshot.classes(), selection)?;
     let known: HashMap<&RelPath, Digest> = match selection.images.is_empty() {
         true => HashMap::new(),
         false => snapshot.index().rows().iter().map(|row| (&row.path, row.blake3)).collect(),
@@ -49,14 +49,14 @@ pub(crate) fn check_images(
 }
 
 /// As [`check_selection`], for splits and classes alone; `what` names the version in errors.
-pub(crate) fn check_parts<'a>(
+pub(crate) fn check_parts(
     what: &dyn Display,
-    splits: impl Iterator<Item = &'a Split> + Clone,
+    splits: &[Split],
     classes: &[Class],
     selection: &Selection,
 ) -> Result<()> {
     for split in &selection.splits {
-        if !splits.clone().any(|there| there == split) {
+        if !splits.contains(split) {
             let missing = Error::not_found(Missing::Split, format!("split {split}"), what);
             return Err(missing.near(splits));
         }

@@ -13,15 +13,16 @@ use crate::cli::exit::{self, ExitCode};
 use crate::cli::output::Output;
 use crate::cli::run::{Run, Verb};
 use isn_format::error::{Error, Result, count};
+use isn_format::ledger::Ledger;
 use isn_format::ledger::date::timestamp;
 use isn_registry::audit::labels::{Filter, Rank, Suspect};
 use isn_registry::audit::learn::Learner;
 use isn_registry::files::{self, Replaced};
-use isn_registry::ledger_file;
 use isn_registry::ops::audit::features::ModelOptions;
 use isn_registry::ops::audit::labels::{
     Evidence, LabelsOptions, LabelsReport, SCORES, add_to_sheet, audit, claims, table,
 };
+use isn_registry::row_file;
 use isn_registry::sheet::Sheet;
 
 /// The default number of suspects in the text.
@@ -252,7 +253,7 @@ impl Verb for LabelsArgs {
         if let Some(ledger) = &self.claims {
             let claims = claims(&report, &timestamp(SystemTime::now()))?;
             if !claims.is_empty() {
-                ledger_file::append(ledger, &claims)?;
+                row_file::append::<Ledger>(ledger, &claims)?;
             }
             run.complete();
         }

@@ -13,10 +13,11 @@ use crate::cli::exit::{self, ExitCode};
 use crate::cli::output::Output;
 use crate::cli::run::{Run, Verb};
 use isn_format::error::{Error, Result, count};
+use isn_format::ledger::Ledger;
 use isn_format::ledger::date::timestamp;
 use isn_registry::files::{self, Replaced};
-use isn_registry::ledger_file;
 use isn_registry::ops::audit::mask::{Mask, MaskReport, find};
+use isn_registry::row_file;
 use isn_registry::sheet::Sheet;
 
 /// The default number of suspects in the text.
@@ -70,7 +71,7 @@ impl Verb for MaskArgs {
         if let Some(ledger) = &self.claims {
             let claims = report.claims(&timestamp(SystemTime::now()));
             if !claims.is_empty() {
-                ledger_file::append(ledger, &claims)?;
+                row_file::append::<Ledger>(ledger, &claims)?;
             }
             run.complete();
         }

@@ -143,7 +143,7 @@ impl AddArgs {
                 ));
             }
         };
-        let reason = Reason::ALL.iter().copied().find(|code| Some(code.as_str()) == self.reason.as_deref());
+        let reason = self.reason.as_deref().and_then(Reason::of_code);
         let (Some(reason), Some(reviewer)) = (reason, self.reviewer.clone()) else {
             return Err(wrong("needs --reason and --reviewer"));
         };

@@ -146,6 +146,7 @@ fn class(wnid: &str) -> Result<ClassId, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::FileRow as _;
 
     fn rows(name: &str, text: &str) -> Result<Vec<String>> {
         let unsaid = crate::ledger::import::Unsaid { source: None, date: "2026-01-02" };

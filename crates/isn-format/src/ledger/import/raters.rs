@@ -104,6 +104,7 @@ fn joined<A>(answers: &[(ClassId, A)], shown: impl Fn(&(ClassId, A)) -> String) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::FileRow as _;
 
     fn questions() -> Vec<Question> {
         let asked = [("00000018", "22"), ("00000002", "0"), ("00000018", "23"), ("00000007", "5")];

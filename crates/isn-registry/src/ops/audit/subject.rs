@@ -328,6 +328,11 @@ impl Subject {
         self.orientation == ExifOrientation::Apply
     }
 
+    /// Whether these are the images of a recipe's source, in the splits that they have there.
+    pub fn is_source(&self) -> bool {
+        matches!(self.storage, Storage::Source(_))
+    }
+
     /// Whether each image is a file of the user's own.
     pub(crate) fn is_folder(&self) -> bool {
         matches!(self.storage, Storage::Folder { .. } | Storage::Source(_))

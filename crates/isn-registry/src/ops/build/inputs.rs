@@ -16,6 +16,7 @@ use isn_format::error::{Error, Missing, Mistake, Result};
 use isn_format::groups::{self, Groups};
 use isn_format::ledger::policy::Settled;
 use isn_format::ledger::{self, Ledger};
+use isn_format::manifest::Previous;
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::recipe::{Earlier, Recipe};
 use isn_format::split::{self, Assignments};
@@ -34,8 +35,8 @@ pub struct Inputs {
     pub(super) exported: Option<Name>,
     pub(super) groups_bytes: Option<Vec<u8>>,
     pub(super) groups: Groups,
-    /// The assignments of an earlier version, and their hash.
-    pub(super) previous: Option<(Digest, Assignments)>,
+    /// The earlier version that is followed, and its assignments.
+    pub(super) previous: Option<(Previous, Assignments)>,
     /// What the user should know of the earlier version, for example that it is yanked.
     pub(super) warnings: Vec<String>,
 }
@@ -79,18 +80,18 @@ impl Inputs {
         };
         let ledger = named(ObjectKind::Corrections, objects.corrections)?;
         let groups = named(ObjectKind::Groups, objects.groups)?;
-        let digest = match recipe.split.previous {
-            Some(Earlier::Assignments(digest)) => Some(digest),
+        let manifest = || registry.locate(ObjectKind::Manifest, &snapshot.head.manifest_ref.blake3);
+        let previous = match recipe.split.previous {
+            Some(Earlier::Assignments(assignments)) => Some(Previous { release: None, assignments }),
             Some(Earlier::Version(_)) => {
-                let previous = snapshot.head.manifest.previous.as_ref().ok_or_else(|| {
-                    let what = registry.locate(ObjectKind::Manifest, &snapshot.head.manifest_ref.blake3);
-                    Error::integrity(what, "names no earlier assignments, and its recipe does")
-                })?;
-                Some(previous.assignments)
+                let previous = snapshot.head.manifest.previous.clone();
+                let why = "names no earlier assignments, and its recipe does";
+                Some(previous.ok_or_else(|| Error::integrity(manifest(), why))?)
             }
             None => None,
         };
-        let previous = digest.map(|digest| assignments_of(runtime, registry, digest)).transpose()?;
+        let found = |previous| assignments_of(runtime, registry, previous);
+        let previous = previous.map(found).transpose()?;
         let ledger_path = PathBuf::from(ledger_name(&recipe));
         Self::new(text, recipe, (ledger_path, ledger), groups, previous)
     }
@@ -100,7 +101,7 @@ impl Inputs {
         recipe: Recipe,
         (ledger_path, ledger): (PathBuf, Option<Named>),
         groups: Option<Named>,
-        previous: Option<(Digest, Assignments)>,
+        previous: Option<(Previous, Assignments)>,
     ) -> Result<Self> {
         let (ledger, ledger_bytes) = match ledger {
             Some((what, bytes)) => (Ledger::parse(&what, &bytes)?, Some(bytes)),
@@ -147,14 +148,14 @@ fn ledger_name(recipe: &Recipe) -> &str {
 /// What messages call an input, and its bytes.
 type Named = (String, Vec<u8>);
 
-/// Returns the assignments of an earlier version of the dataset `name`, with their hash: those of a release,
-/// or from the first registry that has them.
+/// Returns an earlier version of the dataset `name` and its assignments: those of a release, or from the
+/// first registry that has them.
 fn find_assignments(
     client: &Client,
     name: &Name,
     earlier: Earlier,
     warnings: &mut Vec<String>,
-) -> Result<(Digest, Assignments)> {
+) -> Result<(Previous, Assignments)> {
     let runtime = transport::runtime()?;
     let digest = match earlier {
         Earlier::Assignments(digest) => digest,
@@ -162,21 +163,28 @@ fn find_assignments(
             let id = VersionId { name: name.clone(), version };
             let (registry, head) = runtime.block_on(client.head(&DatasetRef::Version(id, None)))?;
             warnings.extend(head.warnings);
-            return assignments_of(&runtime, &registry, head.manifest.objects.assignments.blake3);
+            let release = Some((version, head.manifest.dataset));
+            let assignments = head.manifest.objects.assignments.blake3;
+            return assignments_of(&runtime, &registry, Previous { release, assignments });
         }
     };
     for location in &client.locations {
         if let Some(found) = assignments_in(&runtime, &client.open(location)?, &digest)? {
-            return Ok((digest, found));
+            return Ok((Previous { release: None, assignments: digest }, found));
         }
     }
     Err(no_assignments(&digest, format!("registry {}", client.locations.join(", "))))
 }
 
-fn assignments_of(runtime: &Runtime, registry: &Registry, digest: Digest) -> Result<(Digest, Assignments)> {
-    let found = assignments_in(runtime, registry, &digest)?;
-    let found = found.ok_or_else(|| no_assignments(&digest, format!("registry {}", registry.name())))?;
-    Ok((digest, found))
+fn assignments_of(
+    runtime: &Runtime,
+    registry: &Registry,
+    previous: Previous,
+) -> Result<(Previous, Assignments)> {
+    let digest = &previous.assignments;
+    let found = assignments_in(runtime, registry, digest)?;
+    let found = found.ok_or_else(|| no_assignments(digest, format!("registry {}", registry.name())))?;
+    Ok((previous, found))
 }
 
 fn no_assignments(digest: &Digest, place: String) -> Error {

@@ -28,7 +28,7 @@ use isn_format::digest::Digest;
 use isn_format::error::{Error, Reject, Result, There, count};
 use isn_format::index::{Index, Row};
 use isn_format::ledger::policy::{ClaimCount, Settled};
-use isn_format::manifest::{self, Manifest, Objects, Previous};
+use isn_format::manifest::{Manifest, Objects, Tally};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
 use isn_format::pixel_spec::{ExifOrientation, PIPELINE, Small};
@@ -244,7 +244,7 @@ fn job_digest(inputs: &Inputs, source: &Source) -> Digest {
     add(&inputs.recipe_bytes);
     add(inputs.ledger_bytes.as_deref().unwrap_or_default());
     add(inputs.groups_bytes.as_deref().unwrap_or_default());
-    add(inputs.previous.as_ref().map_or(&[][..], |(assignments, _)| assignments.as_bytes()));
+    add(inputs.previous.as_ref().map_or(&[][..], |(previous, _)| previous.assignments.as_bytes()));
     // What is a part for one list is the whole for a shorter one.
     add(&[source.is_part.into()]);
     for image in &source.images {
@@ -398,9 +398,17 @@ fn describe(
         corrections: put_some(ObjectKind::Corrections, &inputs.ledger_bytes)?,
         assignments: put(ObjectKind::Splits, &plan.assignments.to_csv())?,
         groups: put_some(ObjectKind::Groups, &inputs.groups_bytes)?,
+        pairs: None,
+        others: Vec::new(),
+    };
+    let counts = index.counts();
+    // Whoever reads version 1 alone reads what it can say.
+    let tally = match objects.pairs {
+        Some(_) => Tally::of_splits(&counts, recipe.classes.len()),
+        None => Tally::Classes(counts.clone()),
     };
     let manifest = Manifest {
-        format: if source.is_part { manifest::PART_FORMAT } else { manifest::FORMAT }.into(),
+        is_part: source.is_part,
         name: recipe.name.clone(),
         version: recipe.version,
         title: recipe.title.clone(),
@@ -413,9 +421,9 @@ fn describe(
         source: recipe.source.kind.as_str().into(),
         images: index.rows().len() as u64,
         bytes: index.bytes(),
-        splits: index.counts(),
+        tally,
         objects,
-        previous: inputs.previous.as_ref().map(|(assignments, _)| Previous { assignments: *assignments }),
+        previous: inputs.previous.as_ref().map(|(previous, _)| previous.clone()),
     };
     Description::new(("build", index), (CLASSES, classes_csv), &manifest)?;
     let manifest_bytes = manifest.to_bytes()?;
@@ -442,7 +450,7 @@ fn describe(
         bytes: manifest.bytes,
         shards: pack.shards.len(),
         shard_bytes: pack.shards.iter().map(|shard| shard.length).sum(),
-        balance: manifest.splits.clone(),
+        balance: counts,
         source: source.layout.to_string(),
         source_images: source.images.len() as u64,
         removed: ids(|action| matches!(action, Action::Remove)),

@@ -19,6 +19,7 @@ use isn_format::error::{At, Error, Result};
 use isn_format::pixel_spec::ExifOrientation;
 use isn_format::rel_path::RelPath;
 use isn_format::shard::MAX_IMAGE_LEN;
+use isn_format::split::Split;
 use isn_format::table::Table;
 use isn_format::tree::{CLASSES, Line, Origin, Selection};
 use isn_pixels::dimensions;
@@ -41,7 +42,7 @@ fn of_build(folder: &Path, options: &LoadOptions<'_>) -> Result<Dataset> {
     let (manifest, classes_csv) = (&snapshot.head.manifest, snapshot.classes_csv().to_vec());
     let description = Description::new((TABLE, table), (CLASSES, classes_csv), manifest)?;
     let identity = snapshot.head.identity();
-    let rows = select(&identity.pin, &manifest.splits, &description, options.selection)?;
+    let rows = select(&identity.pin, &manifest.tally.splits(), &description, options.selection)?;
     let table = description.rows();
     let at_hand = |shard: &_| registry.shard_at_hand(shard);
     let (places, missing) = Places::find(table.shards(), &frames(table, &rows), at_hand, None);
@@ -80,7 +81,8 @@ fn of_tree(folder: &Path, options: &LoadOptions<'_>) -> Result<Dataset> {
     let (description, counts) = Description::of_tree((&what, table), (&classes_what, lists.classes_csv))
         .map_err(|e| e.at(At::Tree))?;
     let identity = Identity::of_tree(&what, lists.origin.clone(), lists.images)?;
-    let rows = select(&identity.pin, &counts, &description, options.selection)?;
+    let splits: Vec<Split> = counts.keys().copied().collect();
+    let rows = select(&identity.pin, &splits, &description, options.selection)?;
     let paths = rows.iter().map(|&row| lines[row as usize].path.under(folder));
     let places = Places::of_files(paths.collect::<Vec<PathBuf>>());
     let part = part_of(lists.origin, options.selection, || {

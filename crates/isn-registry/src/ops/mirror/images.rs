@@ -147,7 +147,7 @@ impl Mirror<'_> {
         is_known: bool,
         lengths: &HashMap<Digest, u64>,
     ) -> Result<()> {
-        let is_first = self.seen.insert(shard.blake3);
+        let is_first = self.seen.insert((ObjectKind::Shard.extension(), shard.blake3));
         if is_first {
             self.progress.advance(shard.length);
         }

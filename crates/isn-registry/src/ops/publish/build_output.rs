@@ -95,7 +95,7 @@ impl BuildOutput {
         let (store, manifest_ref) = open(build)?;
         let runtime = transport::runtime()?;
         let head = runtime.block_on(store.head_of_build(manifest_ref, Vec::new()))?;
-        if head.manifest.is_part() {
+        if head.manifest.is_part {
             let why = "was built from a part of its source, and has no version: build it from the whole source to publish it";
             return Err(Error::invalid(build.display(), why));
         }

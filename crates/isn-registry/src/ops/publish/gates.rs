@@ -40,7 +40,7 @@ use isn_format::text::shell_word;
 pub(super) fn check(output: &BuildOutput, progress: &dyn Progress) -> Result<Gates> {
     let (recipe, mut findings) = objects(output).map_err(|e| e.at(At::Build))?;
     let manifest = output.manifest();
-    if recipe.gates.leakage && manifest.splits.len() > 1 {
+    if recipe.gates.leakage && manifest.tally.splits().len() > 1 {
         for group in leakage(&Subject::build(&output.build)?, parallel::available(), progress)? {
             let paths: Vec<&str> = group.members.iter().map(|item| item.path.as_str()).collect();
             findings.push(format!("leakage: {} show one picture", paths.join(" and ")));
@@ -239,7 +239,7 @@ fn objects(output: &BuildOutput) -> Result<(Recipe, Vec<String>)> {
     };
     let mut findings = Vec::new();
     licence(&snapshot.head.manifest.licence, &mut findings);
-    val(&snapshot.head.manifest.splits, &recipe.gates, recipe.needs_val(), &mut findings);
+    val(&snapshot.index().counts(), &recipe.gates, recipe.needs_val(), &mut findings);
     replay(snapshot, &recipe, &ledger, &assignments, &mut findings);
     divided(snapshot, &groups, &mut findings);
     Ok((recipe, findings))

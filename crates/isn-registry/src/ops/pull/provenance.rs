@@ -24,7 +24,7 @@ impl Pull<'_> {
                 dataset: manifest.dataset.prefixed(),
                 pin: head.pin(),
                 recipe: built.clone(),
-                part: manifest.is_part(),
+                part: manifest.is_part,
                 built_from,
                 title: manifest.title.clone(),
                 licence: manifest.licence.clone(),

@@ -125,7 +125,7 @@ pub(super) fn pull_folder(
     }
     let (registry, snapshot) = runtime.block_on(describe_build(folder))?;
     let manifest = &snapshot.head.manifest;
-    let version = if manifest.is_part() { "part".into() } else { manifest.version.to_string() };
+    let version = if manifest.is_part { "part".into() } else { manifest.version.to_string() };
     let to = to.unwrap_or_else(|| format!("{}-{version}", manifest.name).into());
     (options.may_be_at)(&to)?;
     check_before(&to, &manifest.name)?;

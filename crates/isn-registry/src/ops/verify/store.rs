@@ -70,7 +70,7 @@ pub(super) fn verify(
         StoreKind::Build => match describe_build(root, &runtime)? {
             Ok((registry, snapshot)) => {
                 dataset = Some(snapshot.head.manifest.dataset);
-                if snapshot.head.manifest.is_part() {
+                if snapshot.head.manifest.is_part {
                     warnings.push("it was built from a part of its source, so that it is no version".into());
                 }
                 let version = check_version(&runtime, &registry, &snapshot, &mut Seen::default(), progress)?;

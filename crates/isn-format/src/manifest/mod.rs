@@ -1,22 +1,31 @@
 //! [`Manifest`]: what a dataset version is, without anything about how it is stored. Its bytes are hashed and
 //! signed as received; nothing is serialised again to be checked.
 
+mod objects;
+mod wire;
+
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::class::ClassId;
+pub use self::objects::{Objects, Other};
+use self::wire::{One, Refused, Two};
 use crate::dataset_ref::{DatasetRef, Name, Version, VersionId};
+use crate::description::Counts;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::object::{MAX_BYTES, ObjectKind, ObjectRef};
+use crate::object::{MAX_BYTES, ObjectRef};
 use crate::split::Split;
 
 /// The format of the manifest of a version.
-pub const FORMAT: &str = "isn-manifest/1";
+const FORMAT: &str = "isn-manifest/1";
 /// The format of the manifest of what was built from a part of a source, which no registry has.
-pub const PART_FORMAT: &str = "isn-part/1";
+const PART_FORMAT: &str = "isn-part/1";
+/// As [`FORMAT`], with an open map of objects.
+const TWO: &str = "isn-manifest/2";
+/// As [`PART_FORMAT`], with an open map of objects.
+const PART_TWO: &str = "isn-part/2";
 /// The maximum length of a manifest in bytes, checked before it is parsed: 1 MiB holds about 10,000 classes.
 pub const MAX_LEN: u64 = 1 << 20;
 
@@ -35,11 +44,10 @@ pub const MAX_LEN: u64 = 1 << 20;
 /// assert_eq!(manifest.to_bytes()?, bytes);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
-    /// [`FORMAT`] or [`PART_FORMAT`].
-    pub format: String,
+    /// Whether it was built from a part of its source: it has no version then, and nobody can release it.
+    pub is_part: bool,
     /// The dataset.
     pub name: Name,
     /// The version; of a part, the one that its recipe makes of the whole source.
@@ -51,12 +59,10 @@ pub struct Manifest {
     /// The terms under which the images may be used.
     pub licence: String,
     /// What to cite besides the pin, if anything.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub citation: Option<String>,
     /// The authors of the dataset.
     pub authors: Vec<String>,
     /// The BLAKE3 of the tree's file `B3SUMS`: the dataset hash.
-    #[serde(with = "prefixed")]
     pub dataset: Digest,
     /// The pixel pipeline, for example `isn-px/1`.
     pub pipeline: String,
@@ -66,56 +72,67 @@ pub struct Manifest {
     pub images: u64,
     /// The sum of the images' lengths, in bytes.
     pub bytes: u64,
-    /// The number of images of each class in each split.
-    pub splits: BTreeMap<Split, BTreeMap<ClassId, u64>>,
+    /// The numbers of images in the splits.
+    pub tally: Tally,
     /// The objects that make up the version.
     pub objects: Objects,
     /// The version that this one follows, if any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Previous>,
 }
 
-/// The objects of a version.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Objects {
-    /// The index: one row per image.
-    pub index: ObjectRef,
-    /// The exact bytes of `classes.csv`.
-    pub classes: ObjectRef,
-    /// The recipe from which it was built.
-    pub recipe: ObjectRef,
-    /// The ledger, if the recipe names one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub corrections: Option<ObjectRef>,
-    /// The split assignments.
-    pub assignments: ObjectRef,
-    /// Groups of near-duplicates, if the recipe names a file of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub groups: Option<ObjectRef>,
+/// How many images a manifest says there are, in splits that have some.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tally {
+    /// Of each class in each split: `isn-manifest/1`.
+    Classes(Counts),
+    /// In each split: `isn-manifest/2`.
+    Splits {
+        /// The number of images in each split.
+        splits: BTreeMap<Split, u64>,
+        /// The number of classes.
+        classes: u64,
+    },
 }
 
-impl Objects {
-    /// Returns all of them, with their kinds.
-    pub fn all(&self) -> Vec<(ObjectKind, ObjectRef)> {
-        let mut all = vec![
-            (ObjectKind::Index, self.index),
-            (ObjectKind::Classes, self.classes),
-            (ObjectKind::Recipe, self.recipe),
-            (ObjectKind::Splits, self.assignments),
-        ];
-        all.extend(self.corrections.map(|ledger| (ObjectKind::Corrections, ledger)));
-        all.extend(self.groups.map(|groups| (ObjectKind::Groups, groups)));
-        all
+impl Tally {
+    /// Returns the tally of `isn-manifest/2` of these images.
+    pub fn of_splits(counts: &Counts, classes: usize) -> Self {
+        let splits = counts.iter().map(|(split, counts)| (*split, counts.values().sum())).collect();
+        Tally::Splits { splits, classes: classes as u64 }
+    }
+
+    /// Returns the splits that have images.
+    pub fn splits(&self) -> Vec<Split> {
+        match self {
+            Tally::Classes(counts) => counts.keys().copied().collect(),
+            Tally::Splits { splits, .. } => splits.keys().copied().collect(),
+        }
+    }
+
+    /// Returns the number of images, or `None` if it is too large.
+    fn images(&self) -> Option<u64> {
+        let add = |sum: u64, count: &u64| sum.checked_add(*count);
+        match self {
+            Tally::Classes(counts) => counts.values().flat_map(BTreeMap::values).try_fold(0, add),
+            Tally::Splits { splits, .. } => splits.values().try_fold(0, add),
+        }
+    }
+
+    /// Whether a version with these counts, and so many classes, has it.
+    pub(crate) fn is_of(&self, counts: &Counts, classes: usize) -> bool {
+        match self {
+            Tally::Classes(told) => told == counts,
+            Tally::Splits { .. } => *self == Tally::of_splits(counts, classes),
+        }
     }
 }
 
 /// The version that another version follows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Previous {
+    /// Its number and its dataset hash, if the recipe names a version; `isn-manifest/1` has neither.
+    pub release: Option<(Version, Digest)>,
     /// The BLAKE3 of its split assignments.
-    #[serde(with = "prefixed")]
     pub assignments: Digest,
 }
 
@@ -123,58 +140,63 @@ impl Manifest {
     /// Returns the bytes to store: indented JSON and a final line feed.
     ///
     /// # Errors
-    /// [`Error::Internal`] if the values cannot be serialised.
+    /// [`Error::Internal`] if the values cannot be serialised, or need [`Tally::Splits`].
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let internal = |e: serde_json::Error| Error::Internal(e.to_string());
-        let mut bytes = match self.is_part() {
-            false => serde_json::to_vec_pretty(self),
-            true => serde_json::to_value(self)
-                .map(|value| renamed(value, "version", "part_of"))
-                .and_then(|value| serde_json::to_vec_pretty(&value)),
+        let mut bytes = match &self.tally {
+            Tally::Classes(counts) => {
+                let one = One::new(self, counts);
+                self.json(&one.ok_or_else(|| Error::Internal(format!("{FORMAT} cannot say it")))?)
+            }
+            Tally::Splits { splits, classes } => self.json(&Two::new(self, splits, *classes)),
         }
         .map_err(internal)?;
         bytes.push(b'\n');
         Ok(bytes)
     }
 
+    fn json(&self, wire: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+        match self.is_part {
+            false => serde_json::to_vec_pretty(wire),
+            // Its keys are sorted.
+            true => serde_json::to_vec_pretty(&serde_json::to_value(wire)?),
+        }
+    }
+
     /// Reads a manifest whose hash has been checked already; `what` names it in errors.
     ///
     /// # Errors
     /// [`Error::Integrity`] if it is too long, is not the JSON of a manifest, or has counts or lengths that
-    /// do not add up; [`Error::Invalid`] for another format, which a newer isn may know.
+    /// do not add up; [`Error::Invalid`] for another format, or with an object that a reader must know, which
+    /// a newer isn may do.
     pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
         /// Read first, to tell a newer format from a broken one.
-        #[derive(Deserialize)]
+        #[derive(serde::Deserialize)]
         struct Header {
             format: String,
         }
         if bytes.len() as u64 > MAX_LEN {
             return Err(Error::integrity(what, format!("is longer than {MAX_LEN} bytes")));
         }
-        let refuse = |e: serde_json::Error| Error::integrity(what, e);
-        let header: Header = serde_json::from_slice(bytes).map_err(refuse)?;
-        let manifest: Manifest = match &*header.format {
-            FORMAT => serde_json::from_slice(bytes).map_err(refuse)?,
-            PART_FORMAT => {
-                let value: Value = serde_json::from_slice(bytes).map_err(refuse)?;
-                if value.get("version").is_some() {
-                    return Err(Error::integrity(what, "is of a part, and has a version"));
-                }
-                serde_json::from_value(renamed(value, "part_of", "version")).map_err(refuse)?
-            }
+        let newer = |why: String| Error::invalid(what, format!("{why}: a newer isn may read it"));
+        let header: Header = serde_json::from_slice(bytes).map_err(|e| Error::integrity(what, e))?;
+        let read = match &*header.format {
+            FORMAT | PART_FORMAT => read(bytes).and_then(One::read),
+            TWO | PART_TWO => read(bytes).and_then(Two::read),
             other => {
-                let why =
-                    format!("has format '{other}', but this isn reads {FORMAT}: a newer isn may read it");
-                return Err(Error::invalid(what, why));
+                return Err(newer(format!("has format '{other}', but this isn reads {FORMAT} and {TWO}")));
             }
         };
-        let mut counts = manifest.splits.values().flat_map(BTreeMap::values);
-        let counted = counts.try_fold(0, |sum: u64, count| sum.checked_add(*count));
-        let Some(counted) = counted else {
+        let manifest = read.map_err(|refused| match refused {
+            Refused::Wrong(why) => Error::integrity(what, why),
+            Refused::Newer(why) => newer(why),
+        })?;
+        let Some(counted) = manifest.tally.images() else {
             return Err(Error::integrity(what, "counts too many images"));
         };
         if counted != manifest.images {
-            let why = format!("counts {counted} images by class and split, but {} in all", manifest.images);
+            let by = if matches!(manifest.tally, Tally::Classes(_)) { "class and split" } else { "split" };
+            let why = format!("counts {counted} images by {by}, but {} in all", manifest.images);
             return Err(Error::integrity(what, why));
         }
         let objects = manifest.objects.all();
@@ -198,11 +220,6 @@ impl Manifest {
         Err(Error::integrity(what, format!("gives dataset hash {found}, the manifest says {dataset}")))
     }
 
-    /// Whether it was built from a part of its source: it has no version then, and nobody can release it.
-    pub fn is_part(&self) -> bool {
-        self.format == PART_FORMAT
-    }
-
     /// Returns its name and version.
     pub fn id(&self) -> VersionId {
         VersionId { name: self.name.clone(), version: self.version }
@@ -214,14 +231,8 @@ impl Manifest {
     }
 }
 
-/// Returns an object with a field of another name.
-fn renamed(mut object: Value, from: &str, to: &str) -> Value {
-    if let Some(fields) = object.as_object_mut()
-        && let Some(value) = fields.remove(from)
-    {
-        fields.insert(to.into(), value);
-    }
-    object
+fn read<W: DeserializeOwned>(bytes: &[u8]) -> Result<W, Refused> {
+    serde_json::from_slice(bytes).map_err(|e| Refused::Wrong(e.to_string()))
 }
 
 /// Serialises a digest with `b3:` before it.
@@ -240,26 +251,4 @@ pub(crate) mod prefixed {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// docs/format.md, isn-part/1.
-    const PART: &[u8] = include_bytes!("../../../tests/vectors/part.json");
-
-    #[test]
-    fn a_part_has_no_version_and_says_what_it_is_a_part_of() {
-        let part = Manifest::parse("part", PART).unwrap();
-        assert!(part.is_part() && part.version == Version { major: 1, minor: 0 });
-        assert_eq!(part.to_bytes().unwrap(), PART);
-        let text = String::from_utf8_lossy(PART);
-        for (from, to, why) in [
-            ("\"part_of\"", "\"version\"", "is of a part, and has a version"),
-            ("\"part_of\": \"1.0\",", "", "missing field"),
-            ("isn-part/1", "isn-manifest/1", "part_of"),
-            ("isn-part/1", "isn-part/2", "a newer isn may read it"),
-        ] {
-            let error = Manifest::parse("part", text.replace(from, to).as_bytes()).unwrap_err();
-            assert!(error.to_string().contains(why), "{error}");
-        }
-    }
-}
+mod tests;
