@@ -104,7 +104,7 @@ impl Run {
         written: Option<&Path>,
     ) -> Result<Option<FolderRecipe>> {
         if let Some(recipe) = &given.recipe {
-            return Ok(Some(FolderRecipe { recipe: self.recipe(recipe)?.recipe, found: None }));
+            return FolderRecipe::new(self.recipe(recipe)?, None).map(Some);
         }
         Ok(written.and_then(|file| self.recipe_beside(file)))
     }
@@ -112,8 +112,8 @@ impl Run {
     /// Reads the recipe beside a file, if there is one.
     pub(super) fn recipe_beside(&self, file: &Path) -> Option<FolderRecipe> {
         let file = Some(files::parent(file).join(RECIPE_TOML)).filter(|file| file.is_file())?;
-        match RecipeFile::open(&file) {
-            Ok(RecipeFile { recipe, .. }) => Some(FolderRecipe { recipe, found: Some(file) }),
+        match RecipeFile::open(&file).and_then(|recipe| FolderRecipe::new(recipe, Some(file.clone()))) {
+            Ok(recipe) => Some(recipe),
             Err(why) => {
                 self.output.warn([format!("{} is not used: {}", file.display(), chain(&why))]);
                 None

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rayon::prelude::*;
 
+use super::different::{ByDigest, Different};
 use super::looks::look;
 use super::subject::{Item, Subject};
 use crate::audit::duplicates::{Candidate, candidates};
-use crate::audit::groups::UnionFind;
 use crate::audit::look::{Look, Seen, levels};
 use crate::audit::print::Print;
 use crate::audit::similar::{Detail, SIMILAR, similarity};
@@ -19,6 +19,7 @@ use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
 use isn_format::groups::Groups;
 use isn_format::text::is_formula;
+use isn_format::union_find::UnionFind;
 
 /// The number of pairs that are compared at a time. Pairs that earlier batches have put into one group are
 /// skipped.
@@ -182,16 +183,18 @@ pub fn among(
     progress: &dyn Progress,
 ) -> Result<DuplicatesReport> {
     let mut groups = UnionFind::new(looks.len());
-    let mut by_digest: HashMap<(bool, Digest), usize> = HashMap::new();
+    let (different, mut by_digest) = (Different::of(subject), ByDigest::new());
     for (at, look) in looks.iter().enumerate() {
         let pixels = look.seen.as_ref().ok().map(|seen| (true, seen.pixels));
         // A file that could not be read has no bytes to compare.
         let bytes = (look.blake3 != Digest::of(b"")).then_some((false, look.blake3));
         for key in [bytes, pixels].into_iter().flatten() {
-            groups.join(at, *by_digest.entry(key).or_insert(at));
+            different.join(&mut groups, by_digest.entry(key).or_default(), at);
         }
     }
     let exact = groups.groups();
+    let copies: HashMap<usize, &[usize]> = exact.iter().map(|places| (places[0], &places[..])).collect();
+    let of = |at: &usize| copies.get(at).copied().map_or_else(|| vec![*at], <[usize]>::to_vec);
 
     // One image of each exact group is enough.
     let prints: Vec<Option<&Print>> = (0..looks.len())
@@ -210,7 +213,9 @@ pub fn among(
         // Pairs within one group need no more evidence. The resulting groups do not depend on the order.
         let is_open = |guesses: &&[Candidate]| {
             let (a, b) = places(&guesses[0]);
+            // Each has the same pixels as its copies, which may be in no such pair with the other.
             groups.first(a) != groups.first(b)
+                && (!different.has(a, b) || different.unjudged(&of(&a), &of(&b)).is_some())
         };
         let open: Vec<&[Candidate]> = batch.iter().copied().filter(is_open).collect();
         let confirm = |guesses: &&[Candidate]| confirm(&prints, &levels, guesses, options.similarity);

@@ -15,6 +15,7 @@ use crate::client::version_at::is_path;
 use crate::files;
 use crate::ops::verify::store::StoreKind;
 use crate::progress::Progress;
+use crate::recipe_file::RecipeFile;
 use crate::registry::{Registry, Snapshot, build};
 use crate::source::{Position, Source, Survey};
 use crate::steps::images::{self, Wanted};
@@ -24,6 +25,8 @@ use crate::tree_file::read_lists;
 use isn_format::class::ClassId;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Error, Missing, Result, count};
+use isn_format::object::ObjectKind;
+use isn_format::pairs::{Judged, Pair, Pairs};
 use isn_format::pixel_spec::ExifOrientation;
 use isn_format::recipe::Recipe;
 use isn_format::shard::MAX_IMAGE_LEN;
@@ -61,6 +64,8 @@ pub struct Subject {
     pub warnings: Vec<String>,
     /// The parts of a version that no signature covers. Empty for a folder, which is the user's own.
     pub unsigned: &'static [&'static str],
+    /// The pairs of source ids that people found to be different pictures.
+    pub(crate) different: BTreeSet<Pair>,
     /// What a build by the recipe, if one is given, does about EXIF orientations.
     pub(crate) orientation: ExifOrientation,
     naming: Naming,
@@ -85,8 +90,21 @@ enum Naming {
 pub struct FolderRecipe {
     /// The recipe.
     pub recipe: Recipe,
+    /// What the pairs come to that it names, if it does.
+    pub judged: Option<Judged>,
     /// Its file, if nobody named it: it was found beside what is written.
     pub found: Option<PathBuf>,
+}
+
+impl FolderRecipe {
+    /// Takes a recipe, and reads the pairs that it names.
+    ///
+    /// # Errors
+    /// Those of [`RecipeFile::judged`].
+    pub fn new(file: RecipeFile, found: Option<PathBuf>) -> Result<Self> {
+        let judged = file.judged()?;
+        Ok(FolderRecipe { recipe: file.recipe, judged, found })
+    }
 }
 
 /// Where the bytes of the images are.
@@ -122,7 +140,7 @@ impl Subject {
         progress: &dyn Progress,
     ) -> Result<Subject> {
         let path = Path::new(target);
-        let subject = if path.is_dir() {
+        let mut subject = if path.is_dir() {
             match StoreKind::of(path) {
                 _ if !files::is_absent(&path.join(B3SUMS)) => Subject::tree(path)?.by_version(client, path),
                 Some(StoreKind::Build) => Subject::build(path)?,
@@ -147,16 +165,22 @@ impl Subject {
         if subject.images.is_empty() {
             return Err(Error::invalid(target, "has no image (.jpeg, .jpg or .png) at any depth"));
         }
+        // Of a version, what the user's recipe says now; of a folder, only if it is of that recipe.
+        if let Some(FolderRecipe { judged: Some(judged), found: None, .. }) = recipe {
+            subject.different = judged.different.clone();
+        }
         Ok(subject)
     }
 
     /// Opens a folder of images, by its recipe if there is one. A recipe that nobody named may be that of
     /// other images.
     fn folder(root: &Path, recipe: Option<&FolderRecipe>) -> Result<Subject> {
-        let Some(FolderRecipe { recipe, found }) = recipe else { return Subject::bare_folder(root) };
+        let Some(FolderRecipe { recipe, judged, found }) = recipe else { return Subject::bare_folder(root) };
         let of_source = Subject::source(root, recipe)?;
         match (of_source, found) {
             (Some(mut subject), found) => {
+                subject.different =
+                    judged.as_ref().map(|judged| judged.different.clone()).unwrap_or_default();
                 subject.warnings.extend(found.iter().map(|file| {
                     let file = file.display();
                     format!("images, classes and source ids are those of the recipe {file}, as --recipe is not given")
@@ -208,6 +232,7 @@ impl Subject {
             labels: recipe.classes.iter().map(|one| (one.id.clone(), one.label.clone())).collect(),
             warnings,
             unsigned: &[],
+            different: BTreeSet::new(),
             orientation: recipe.image.exif_orientation,
             naming: Naming::Known,
             storage: Storage::Source(source),
@@ -247,7 +272,7 @@ impl Subject {
         let Some(pin) = read_lists(root).ok().and_then(|lists| lists.pin()) else { return self };
         let here = Client { access: Access { offline: true, ..client.access.clone() }, ..client.clone() };
         let Ok(runtime) = transport::runtime() else { return self };
-        let Ok((_, snapshot)) = runtime.block_on(here.snapshot(&pin)) else { return self };
+        let Ok((registry, snapshot)) = runtime.block_on(here.snapshot(&pin)) else { return self };
         let rows = snapshot.index().rows();
         let ids: HashMap<&str, &str> =
             rows.iter().map(|row| (row.path.as_str(), row.source.as_str())).collect();
@@ -257,6 +282,7 @@ impl Subject {
                 item.source_id = (*id).into();
             }
         }
+        self.different = different(&runtime, &registry, &snapshot).unwrap_or_default();
         self.unsigned = snapshot.head.unsigned();
         self.warnings.extend(unsigned::notice(self.unsigned));
         self.naming = Naming::Known;
@@ -373,6 +399,7 @@ impl Subject {
             source_id: row.source.clone(),
         });
         let images = rows.iter().map(|row| (row.blake3, row.length)).collect();
+        let different = different(&runtime, &registry, &snapshot)?;
         let version = Version::new(runtime, registry, packs, images);
         Ok(Subject {
             what,
@@ -380,11 +407,19 @@ impl Subject {
             labels: snapshot.classes().iter().map(|class| (class.id.clone(), class.label.clone())).collect(),
             warnings: snapshot.head.warnings,
             unsigned: &[],
+            different,
             orientation: ExifOrientation::Ignore,
             naming: Naming::Known,
             storage: storage(Box::new(version)),
         })
     }
+}
+
+/// Returns the pairs that a version says are different.
+fn different(runtime: &Runtime, registry: &Registry, snapshot: &Snapshot) -> Result<BTreeSet<Pair>> {
+    let Some(pairs) = &snapshot.head.manifest.objects.pairs else { return Ok(BTreeSet::new()) };
+    let bytes = runtime.block_on(registry.object(ObjectKind::Pairs, pairs))?;
+    Ok(Pairs::parse(&registry.locate(ObjectKind::Pairs, &pairs.blake3), &bytes)?.judge().different)
 }
 
 /// If `root` is the folder of one of a source's splits, returns the folder of the source, and what paths in

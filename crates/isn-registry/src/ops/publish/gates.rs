@@ -26,6 +26,7 @@ use isn_format::ledger::Ledger;
 use isn_format::ledger::policy::Settled;
 use isn_format::log::{Built, History};
 use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::pairs::{Judged, Pairs, Ties};
 use isn_format::possession::{self, Possession};
 use isn_format::recipe::{Earlier, Gates, Rebuilders, Recipe};
 use isn_format::split::{self, Assignments, Split};
@@ -237,11 +238,20 @@ fn objects(output: &BuildOutput) -> Result<(Recipe, Vec<String>)> {
         }
         None => Groups::default(),
     };
+    let judged = match &objects.pairs {
+        Some(object) => {
+            let (what, bytes) = read(ObjectKind::Pairs, object)?;
+            Pairs::parse(&what, &bytes)?.judge()
+        }
+        None => Judged::default(),
+    };
+    let ties = Ties { groups: &groups, judged: &judged };
     let mut findings = Vec::new();
     licence(&snapshot.head.manifest.licence, &mut findings);
     val(&snapshot.index().counts(), &recipe.gates, recipe.needs_val(), &mut findings);
     replay(snapshot, &recipe, &ledger, &assignments, &mut findings);
-    divided(snapshot, &groups, &mut findings);
+    findings.extend(ties.problems(&recipe.split));
+    divided(snapshot, &ties.joined(), &mut findings);
     Ok((recipe, findings))
 }
 
@@ -333,7 +343,7 @@ fn replay(
     }
 }
 
-/// No group of the recipe may be in more than one split.
+/// No group of the recipe, nor a pair that is the same, may be in more than one split.
 fn divided(snapshot: &Snapshot, groups: &Groups, findings: &mut Vec<String>) {
     let mut sides: BTreeMap<&str, BTreeMap<Split, &str>> = BTreeMap::new();
     for row in snapshot.index().rows() {

@@ -100,10 +100,10 @@ impl Subject {
         }
         let storage = Storage::Folder { root: root.to_path_buf(), files };
         let labels = Default::default();
-        let unsigned = &[];
+        let (unsigned, different) = (&[], BTreeSet::new());
         let (what, orientation) = (root.display().to_string(), ExifOrientation::Ignore);
         let naming = if is_ilsvrc { Naming::Names } else { Naming::Paths };
-        Subject { what, images, labels, warnings, unsigned, orientation, naming, storage }
+        Subject { what, images, labels, warnings, unsigned, different, orientation, naming, storage }
     }
 }
 

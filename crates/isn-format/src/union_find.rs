@@ -1,19 +1,19 @@
-//! Puts what belongs together into groups.
+//! [`UnionFind`]: puts what belongs together into groups.
 
 /// Groups of what belongs together, directly or through others (union-find).
 #[derive(Clone, Debug)]
-pub(crate) struct UnionFind {
+pub struct UnionFind {
     parents: Vec<usize>,
 }
 
 impl UnionFind {
     /// Makes `count` groups of one member each.
-    pub(crate) fn new(count: usize) -> Self {
+    pub fn new(count: usize) -> Self {
         UnionFind { parents: (0..count).collect() }
     }
 
     /// Returns the first member of the group of `at`.
-    pub(crate) fn first(&mut self, mut at: usize) -> usize {
+    pub fn first(&mut self, mut at: usize) -> usize {
         while self.parents[at] != at {
             self.parents[at] = self.parents[self.parents[at]];
             at = self.parents[at];
@@ -22,7 +22,7 @@ impl UnionFind {
     }
 
     /// Joins the groups of two members. Returns `false` if they were in one group already.
-    pub(crate) fn join(&mut self, a: usize, b: usize) -> bool {
+    pub fn join(&mut self, a: usize, b: usize) -> bool {
         let (a, b) = (self.first(a), self.first(b));
         // The lower number is the root, so the result does not depend on the order of joins.
         self.parents[a.max(b)] = a.min(b);
@@ -30,7 +30,7 @@ impl UnionFind {
     }
 
     /// Returns the groups of two or more, sorted by their first member, with their members in order.
-    pub(crate) fn groups(&mut self) -> Vec<Vec<usize>> {
+    pub fn groups(&mut self) -> Vec<Vec<usize>> {
         let mut by_first: std::collections::BTreeMap<usize, Vec<usize>> = Default::default();
         for at in 0..self.parents.len() {
             by_first.entry(self.first(at)).or_default().push(at);
