@@ -21,7 +21,7 @@ const VALUES: [(ValueHint, &[&str]); 3] = [
             "SRC",
         ],
     ),
-    (ValueHint::FilePath, &["FILE", "KEY", "LEDGER", "MODEL", "RECIPE.toml|NAME", "classes.csv"]),
+    (ValueHint::FilePath, &["FILE", "KEY", "LEDGER", "MODEL", "PAIRS", "RECIPE.toml|NAME", "classes.csv"]),
     (
         ValueHint::Other,
         &[
@@ -37,6 +37,7 @@ const VALUES: [(ValueHint, &[&str]); 3] = [
             "NAME",
             "NAME|FILE",
             "ORIGIN",
+            "OTHER-ID",
             "PIXELS",
             "RATIO",
             "REASON",

@@ -104,7 +104,7 @@ impl Run {
         written: Option<&Path>,
     ) -> Result<Option<FolderRecipe>> {
         if let Some(recipe) = &given.recipe {
-            return FolderRecipe::new(self.recipe(recipe)?, None).map(Some);
+            return Ok(Some(FolderRecipe { file: self.recipe(recipe)?, found: None }));
         }
         Ok(written.and_then(|file| self.recipe_beside(file)))
     }
@@ -112,8 +112,8 @@ impl Run {
     /// Reads the recipe beside a file, if there is one.
     pub(super) fn recipe_beside(&self, file: &Path) -> Option<FolderRecipe> {
         let file = Some(files::parent(file).join(RECIPE_TOML)).filter(|file| file.is_file())?;
-        match RecipeFile::open(&file).and_then(|recipe| FolderRecipe::new(recipe, Some(file.clone()))) {
-            Ok(recipe) => Some(recipe),
+        match RecipeFile::open(&file) {
+            Ok(recipe) => Some(FolderRecipe { file: recipe, found: Some(file) }),
             Err(why) => {
                 self.output.warn([format!("{} is not used: {}", file.display(), chain(&why))]);
                 None

@@ -298,3 +298,109 @@ fn an_object_that_a_reader_must_know_is_refused() {
         sandbox.isn(verb).fails(1, why);
     }
 }
+
+#[test]
+fn pairs_are_judged_shown_and_checked_from_a_terminal() {
+    let sandbox = judged("");
+    std::fs::remove_file(sandbox.path("pairs.csv")).unwrap();
+    let add = |ids: [&str; 2], what: &str, more: &[&str]| {
+        let args =
+            ["pairs", "add", "pairs.csv", ids[0], ids[1], what, "--reviewer", "Ann", "--date", "2026-11-28"];
+        sandbox.isn(&[&args[..], &["--reason", "look-alike"], more].concat())
+    };
+    let ran =
+        add(["val/ant/copy", "train/ant/0"], "same", &["--json", "--evidence", "one, by its size"]).ok();
+    assert_eq!((&ran.json()["new"], &ran.json()["row"]["first"]), (&true.into(), &"train/ant/0".into()));
+    assert!(ran.json()["warnings"].as_array().unwrap().is_empty(), "{}", ran.stdout);
+    assert_eq!(
+        String::from_utf8(sandbox.read("pairs.csv")).unwrap(),
+        format!(
+            "{HEADER}decision,train/ant/0,val/ant/copy,same,Ann,look-alike,2026-11-28,\"one, by its size\"\n"
+        )
+    );
+    let ran = add(["val/ant/copy", "train/ant/0"], "different", &[]).ok();
+    let said = "pairs.csv: train/ant/0 and val/ant/copy: Ann decides different: look-alike (2026-11-28)";
+    assert!(ran.stdout.contains(said), "{}", ran.stdout);
+    add(["a", "a"], "same", &[]).fails(1, "a: makes no pair with itself");
+    add(["a", "b"], "equal", &[]).fails(2, "equal");
+    add(["a", "b"], "same", &["--evidence", "=1"]).fails(1, "is a formula to a spreadsheet");
+    add(["train/ant/0.jpg", "train/cat/1"], "unsure", &[]).fails(0, "train/ant/0.jpg looks like a file");
+    let show = sandbox.isn(&["pairs", "show", "pairs.csv", "--image", "train/ant/0", "--json"]).ok();
+    assert_eq!(show.json()["shown"][0]["decisions"][0]["says"], "different", "{}", show.stdout);
+    let show = sandbox.isn(&["pairs", "show", "pairs.csv"]).ok();
+    assert!(show.stdout.contains("pairs.csv: 3 rows; 2 pairs shown"), "{}", show.stdout);
+    sandbox.isn(&["pairs", "show", "pairs.csv", "--image", "nobody"]).fails(6, "a pair of image nobody");
+    sandbox.isn(&["pairs", "show", "absent.csv"]).fails(6, "absent.csv");
+    sandbox.isn(&["pairs", "check", "recipe.toml"]).ok();
+    let check = ["pairs", "check", "recipe.toml", "--source", "raw", "--json"];
+    let ran = sandbox.isn(&check).fails(8, "pairs: no image of the source has the id train/cat/1");
+    let json = ran.json();
+    assert_eq!((&json["same"], &json["different"]), (&0.into(), &1.into()), "{json}");
+    assert_eq!(json["open"][0][1], "train/cat/1");
+    add(["train/ant/0.jpg", "train/cat/1"], "withdraw", &[]).ok();
+    sandbox.isn(&check).ok();
+    // A recipe that does not name the file.
+    edit(&sandbox, |text| text.replace("pairs = \"pairs.csv\"\n", ""));
+    add(["train/ant/0", "train/ant/1"], "unsure", &[])
+        .fails(0, "the recipe beside it does not name pairs.csv");
+    sandbox.isn(&check).fails(1, "names no pairs ([split] pairs)");
+}
+
+/// What a failing gate and an audit print can be run as it is.
+#[test]
+fn the_line_that_judges_a_pair_is_printed() {
+    let sandbox = judged("");
+    let lines = |text: &str| -> Vec<Vec<String>> {
+        let found = text.lines().filter_map(|line| line.split_once("isn pairs add ").map(|(_, rest)| rest));
+        let words = |line: &str| {
+            let line = line.trim_end_matches('`').replace("'YOUR NAME'", "Ann");
+            line.split(' ').map(Into::into).collect()
+        };
+        found.map(words).collect()
+    };
+    let run = |words: &[String]| {
+        let words: Vec<&str> = ["pairs", "add"].into_iter().chain(words.iter().map(String::as_str)).collect();
+        sandbox.isn(&words).ok();
+    };
+    let audit = ["audit", "duplicates", "raw", "--recipe", "recipe.toml"];
+    let first = lines(&sandbox.isn(&audit).fails(8, "").stdout);
+    assert_eq!(first.len(), 1);
+    run(&first[0]);
+    sandbox.isn(&BUILD).ok();
+    let refused = lines(&sandbox.isn(&PUBLISH).fails(8, "if they are different: `isn pairs add ").stderr);
+    assert_eq!(refused.len(), 1);
+    assert_ne!(refused, first);
+    run(&refused[0]);
+    sandbox.isn(&audit).ok();
+    std::fs::remove_dir_all(sandbox.path("out")).unwrap();
+    sandbox.isn(&BUILD).ok();
+    sandbox.isn(&PUBLISH).ok();
+}
+
+#[test]
+fn files_that_are_too_long_or_no_files_are_refused() {
+    let sandbox = judged("");
+    let add = ["pairs", "add", "pairs.csv", "a", "b", "same", "--reason", "copy", "--reviewer", "Ann"];
+    let commands: [&[&str]; 5] = [
+        &BUILD,
+        &["pairs", "show", "pairs.csv"],
+        &["pairs", "check", "recipe.toml"],
+        &["audit", "duplicates", "raw", "--recipe", "recipe.toml"],
+        &add,
+    ];
+    let path = sandbox.path("pairs.csv");
+    // Not every file system has sparse files of this length.
+    if std::fs::File::create(&path).unwrap().set_len(3 << 30).is_ok() {
+        for args in commands {
+            let ran = sandbox.at_home_with_memory("home", 2000, args);
+            ran.fails(1, "pairs.csv is longer than 1073741824 bytes: it has 3221225472");
+            assert_eq!(path.metadata().unwrap().len(), 3 << 30, "{args:?}");
+        }
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    // What a user names to be shown may be a pipe.
+    for args in commands.into_iter().filter(|args| args[1] != "show") {
+        sandbox.isn(args).fails(1, "is not a file");
+    }
+}

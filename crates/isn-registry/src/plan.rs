@@ -71,15 +71,16 @@ pub enum Cause {
 impl Plan {
     /// Plans the version that `recipe` and its ledger, as it is `settled`, make of `source`.
     ///
-    /// `ties` and the assignments `previous` of an earlier version are those that the recipe names; groups are
-    /// never divided, nor are pairs that are the same. `dropped` are the source ids of the images that `small = "drop"` leaves out, which
-    /// count like removed ones.
+    /// `ties` and the assignments `previous` of an earlier version are those that the recipe names; groups
+    /// are never divided, nor are pairs that are the same. `dropped` are the source ids of the images that
+    /// `small = "drop"` leaves out, which count like removed ones.
     ///
     /// # Errors
-    /// [`Error::Mistakes`] with every contradiction: decisions, groups and pairs of images that are not there,
-    /// pairs about which reviewers differ, or that are different and in one group, relabels to the class that an image has, names that no path may have, images that would get the same
-    /// path (with or without regard to case), and classes that are left without an image. [`Error::Invalid`]
-    /// if `previous` is given and the recipe names no earlier version, or the reverse.
+    /// [`Error::Mistakes`] with every contradiction: decisions, groups and pairs of images that are not
+    /// there, pairs about which reviewers differ, or that are different and in one group, relabels to the
+    /// class that an image has, names that no path may have, images that would get the same path (with or
+    /// without regard to case), and classes that are left without an image. [`Error::Invalid`] if `previous`
+    /// is given and the recipe names no earlier version, or the reverse.
     pub fn new(
         recipe: &Recipe,
         settled: &Settled,

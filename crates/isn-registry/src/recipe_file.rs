@@ -80,6 +80,11 @@ impl RecipeFile {
         Groups::parse(&what, &bytes)
     }
 
+    /// The path of the pairs that the recipe names, if it does.
+    pub(crate) fn pairs_path(&self) -> Option<PathBuf> {
+        self.recipe.split.pairs.as_deref().map(|name| self.path_of(name))
+    }
+
     /// Reads what the pairs that the recipe names come to; `None` if it names none.
     ///
     /// # Errors

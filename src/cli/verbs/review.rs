@@ -54,13 +54,13 @@ impl Verb for ReviewArgs {
         run.output.warn(subject.warnings.iter().cloned().chain(subject.guess()));
         // A recipe that nobody named may be that of other images.
         let has = |class: &ClassId| subject.images.iter().any(|image| image.class.as_ref() == Some(class));
-        let recipe =
-            recipe.filter(|one| one.found.is_none() || one.recipe.classes.iter().any(|class| has(&class.id)));
+        let recipe = recipe
+            .filter(|one| one.found.is_none() || one.file.recipe.classes.iter().any(|class| has(&class.id)));
         let review = Review::bind(ReviewOptions {
             subject,
             ledger: self.ledger.clone(),
             suspects: self.suspects.clone(),
-            classes: recipe.map(|one| one.recipe.classes),
+            classes: recipe.map(|one| one.file.recipe.classes),
             reviewer: self.reviewer.clone(),
             listen: self.listen,
         })?;

@@ -188,8 +188,8 @@ pub struct CheckReport {
     pub warnings: Vec<String>,
 }
 
-/// Settles a recipe's ledger as a build does, and checks its groups and pairs. The classes of images come from
-/// `source`, or without one from the image names of ILSVRC2012.
+/// Settles a recipe's ledger as a build does, and checks its groups and pairs. The classes of images come
+/// from `source`, or without one from the image names of ILSVRC2012.
 ///
 /// # Errors
 /// [`Error::Invalid`] if the recipe names no ledger, or needs a source to tell the classes;

@@ -98,8 +98,8 @@ impl<'s> Ids<'s> {
         images.into_iter().map(|image| image.id.as_str()).take(2).collect()
     }
 
-    /// Checks that decisions, groups and pairs are about images of the source, and whether any claim is. What is
-    /// said of the rest of a source that is known to be a part is no mistake.
+    /// Checks that decisions, groups and pairs are about images of the source, and whether any claim is. What
+    /// is said of the rest of a source that is known to be a part is no mistake.
     pub(crate) fn check(&self, recipe: &Recipe, settled: &Settled, ties: Ties<'_>) -> Said {
         let absent = settled.absent.iter().map(String::as_str);
         let (firm, unsure): (Vec<&str>, Vec<&str>) =

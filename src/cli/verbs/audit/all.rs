@@ -45,6 +45,7 @@ impl Verb for AllArgs {
         write_sheet(self.html.as_deref(), &subject, Some(&copies), Some(&remarks))?;
 
         let mut text = duplicates::text(&copies);
+        self.target.say_how_to_judge(&subject, &copies, &mut text);
         for more in [images::text(&subject, &remarks), balance::text(&subject, &counts)] {
             text.blank();
             text.append(&more);

@@ -27,17 +27,18 @@ pub(super) struct Alike {
 pub(super) type ByDigest = HashMap<(bool, Digest), Alike>;
 
 impl Different {
-    /// Finds the pairs of a subject. A source id that several images have, as guessed ones may be, names none.
+    /// Finds the pairs of a subject. A source id that several images have, as guessed ones may be, names
+    /// none.
     pub(super) fn of(subject: &Subject) -> Self {
         let mut different = Different::default();
-        if subject.different.is_empty() {
+        if subject.judged.different.is_empty() {
             return different;
         }
         let mut places: HashMap<&str, Option<usize>> = HashMap::new();
         for (at, item) in subject.images.iter().enumerate() {
             places.entry(&item.source_id).and_modify(|place| *place = None).or_insert(Some(at));
         }
-        for pair in &subject.different {
+        for pair in &subject.judged.different {
             let [one, other] = pair.ids().map(|id| places.get(id).copied().flatten());
             if let (Some(one), Some(other)) = (one, other) {
                 different.pairs.insert((one.min(other), one.max(other)));

@@ -26,7 +26,7 @@ use isn_format::class::ClassId;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Error, Missing, Result, count};
 use isn_format::object::ObjectKind;
-use isn_format::pairs::{Judged, Pair, Pairs};
+use isn_format::pairs::{Judged, Pairs};
 use isn_format::pixel_spec::ExifOrientation;
 use isn_format::recipe::Recipe;
 use isn_format::shard::MAX_IMAGE_LEN;
@@ -64,8 +64,10 @@ pub struct Subject {
     pub warnings: Vec<String>,
     /// The parts of a version that no signature covers. Empty for a folder, which is the user's own.
     pub unsigned: &'static [&'static str],
-    /// The pairs of source ids that people found to be different pictures.
-    pub(crate) different: BTreeSet<Pair>,
+    /// The file of pairs that the recipe names, if one is given that names one.
+    pub pairs: Option<PathBuf>,
+    /// What people found about pairs of images.
+    pub judged: Judged,
     /// What a build by the recipe, if one is given, does about EXIF orientations.
     pub(crate) orientation: ExifOrientation,
     naming: Naming,
@@ -86,25 +88,11 @@ enum Naming {
 }
 
 /// The recipe of a folder, which says what its images are called.
-#[derive(Debug)]
 pub struct FolderRecipe {
-    /// The recipe.
-    pub recipe: Recipe,
-    /// What the pairs come to that it names, if it does.
-    pub judged: Option<Judged>,
+    /// The recipe, with the files beside it.
+    pub file: RecipeFile,
     /// Its file, if nobody named it: it was found beside what is written.
     pub found: Option<PathBuf>,
-}
-
-impl FolderRecipe {
-    /// Takes a recipe, and reads the pairs that it names.
-    ///
-    /// # Errors
-    /// Those of [`RecipeFile::judged`].
-    pub fn new(file: RecipeFile, found: Option<PathBuf>) -> Result<Self> {
-        let judged = file.judged()?;
-        Ok(FolderRecipe { recipe: file.recipe, judged, found })
-    }
 }
 
 /// Where the bytes of the images are.
@@ -166,8 +154,11 @@ impl Subject {
             return Err(Error::invalid(target, "has no image (.jpeg, .jpg or .png) at any depth"));
         }
         // Of a version, what the user's recipe says now; of a folder, only if it is of that recipe.
-        if let Some(FolderRecipe { judged: Some(judged), found: None, .. }) = recipe {
-            subject.different = judged.different.clone();
+        if let Some(FolderRecipe { file, found: None }) = recipe
+            && let Some(judged) = file.judged()?
+        {
+            subject.judged = judged;
+            subject.pairs = file.pairs_path();
         }
         Ok(subject)
     }
@@ -175,12 +166,13 @@ impl Subject {
     /// Opens a folder of images, by its recipe if there is one. A recipe that nobody named may be that of
     /// other images.
     fn folder(root: &Path, recipe: Option<&FolderRecipe>) -> Result<Subject> {
-        let Some(FolderRecipe { recipe, judged, found }) = recipe else { return Subject::bare_folder(root) };
+        let Some(FolderRecipe { file, found }) = recipe else { return Subject::bare_folder(root) };
+        let recipe = &file.recipe;
         let of_source = Subject::source(root, recipe)?;
         match (of_source, found) {
             (Some(mut subject), found) => {
-                subject.different =
-                    judged.as_ref().map(|judged| judged.different.clone()).unwrap_or_default();
+                subject.judged = file.judged()?.unwrap_or_default();
+                subject.pairs = file.pairs_path();
                 subject.warnings.extend(found.iter().map(|file| {
                     let file = file.display();
                     format!("images, classes and source ids are those of the recipe {file}, as --recipe is not given")
@@ -232,7 +224,8 @@ impl Subject {
             labels: recipe.classes.iter().map(|one| (one.id.clone(), one.label.clone())).collect(),
             warnings,
             unsigned: &[],
-            different: BTreeSet::new(),
+            pairs: None,
+            judged: Judged::default(),
             orientation: recipe.image.exif_orientation,
             naming: Naming::Known,
             storage: Storage::Source(source),
@@ -282,7 +275,7 @@ impl Subject {
                 item.source_id = (*id).into();
             }
         }
-        self.different = different(&runtime, &registry, &snapshot).unwrap_or_default();
+        self.judged = judged(&runtime, &registry, &snapshot).unwrap_or_default();
         self.unsigned = snapshot.head.unsigned();
         self.warnings.extend(unsigned::notice(self.unsigned));
         self.naming = Naming::Known;
@@ -399,7 +392,7 @@ impl Subject {
             source_id: row.source.clone(),
         });
         let images = rows.iter().map(|row| (row.blake3, row.length)).collect();
-        let different = different(&runtime, &registry, &snapshot)?;
+        let judged = judged(&runtime, &registry, &snapshot)?;
         let version = Version::new(runtime, registry, packs, images);
         Ok(Subject {
             what,
@@ -407,7 +400,8 @@ impl Subject {
             labels: snapshot.classes().iter().map(|class| (class.id.clone(), class.label.clone())).collect(),
             warnings: snapshot.head.warnings,
             unsigned: &[],
-            different,
+            pairs: None,
+            judged,
             orientation: ExifOrientation::Ignore,
             naming: Naming::Known,
             storage: storage(Box::new(version)),
@@ -415,11 +409,11 @@ impl Subject {
     }
 }
 
-/// Returns the pairs that a version says are different.
-fn different(runtime: &Runtime, registry: &Registry, snapshot: &Snapshot) -> Result<BTreeSet<Pair>> {
-    let Some(pairs) = &snapshot.head.manifest.objects.pairs else { return Ok(BTreeSet::new()) };
+/// Returns what the pairs of a version come to.
+fn judged(runtime: &Runtime, registry: &Registry, snapshot: &Snapshot) -> Result<Judged> {
+    let Some(pairs) = &snapshot.head.manifest.objects.pairs else { return Ok(Judged::default()) };
     let bytes = runtime.block_on(registry.object(ObjectKind::Pairs, pairs))?;
-    Ok(Pairs::parse(&registry.locate(ObjectKind::Pairs, &pairs.blake3), &bytes)?.judge().different)
+    Ok(Pairs::parse(&registry.locate(ObjectKind::Pairs, &pairs.blake3), &bytes)?.judge())
 }
 
 /// If `root` is the folder of one of a source's splits, returns the folder of the source, and what paths in

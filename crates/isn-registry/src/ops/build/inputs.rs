@@ -45,8 +45,8 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Reads the ledger, the groups and the pairs beside a recipe. The assignments of an earlier version come from the
-    /// first registry that has them.
+    /// Reads the ledger, the groups and the pairs beside a recipe. The assignments of an earlier version come
+    /// from the first registry that has them.
     ///
     /// # Errors
     /// [`Error::Mistakes`] or [`Error::Invalid`] if a file has mistakes or cannot be read;

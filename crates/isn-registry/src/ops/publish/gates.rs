@@ -7,7 +7,8 @@ use tokio::runtime::Runtime;
 
 use super::build_output::BuildOutput;
 use crate::ops::audit::Subject;
-use crate::ops::audit::duplicates::leakage;
+use crate::ops::audit::duplicates::{is_same, leakage};
+use crate::ops::pairs::judging;
 use crate::parallel;
 use crate::progress::{Progress, Unit};
 use crate::registry::log::WitnessPolicy;
@@ -42,9 +43,13 @@ pub(super) fn check(output: &BuildOutput, progress: &dyn Progress) -> Result<Gat
     let (recipe, mut findings) = objects(output).map_err(|e| e.at(At::Build))?;
     let manifest = output.manifest();
     if recipe.gates.leakage && manifest.tally.splits().len() > 1 {
-        for group in leakage(&Subject::build(&output.build)?, parallel::available(), progress)? {
+        let subject = Subject::build(&output.build)?;
+        for group in leakage(&subject, parallel::available(), progress)? {
             let paths: Vec<&str> = group.members.iter().map(|item| item.path.as_str()).collect();
-            findings.push(format!("leakage: {} show one picture", paths.join(" and ")));
+            let file = recipe.split.pairs.as_ref().filter(|_| !is_same(&subject.judged, &group.pair));
+            let judge = file.map(|file| judging(file, &group.pair));
+            let judge = judge.map_or_else(String::new, |line| format!("; if they are different: `{line}`"));
+            findings.push(format!("leakage: {} show one picture{judge}", paths.join(" and ")));
         }
     }
     match findings.is_empty() {
