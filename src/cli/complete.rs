@@ -37,6 +37,7 @@ const VALUES: [(ValueHint, &[&str]); 3] = [
             "NAME",
             "NAME|FILE",
             "ORIGIN",
+            "OTHER-ID",
             "PIXELS",
             "RATIO",
             "REASON",

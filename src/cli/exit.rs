@@ -328,8 +328,8 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
                 .into()
         }
         Error::Gates { .. } => {
-            "nothing was published. Correct the ledger (`isn ledger add`), the groups or the recipe (its \
-             [gates] set the requirements), and build again"
+            "nothing was published. Correct the ledger (`isn ledger add`), the groups, the pairs (`isn pairs \
+             add`) or the recipe (its [gates] set the requirements), and build again"
                 .into()
         }
         Error::Foreign { path, .. } if path.extension().is_some_and(|end| end == "isn-partial") => {

@@ -12,7 +12,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
         "Use a dataset",
         &["pull", "fetch", "sync", "export", "list", "info", "images", "diff", "cite", "verify"],
     ),
-    ("Make a dataset", &["init", "build", "recipe", "source", "verify-source", "ledger", "demo"]),
+    ("Make a dataset", &["init", "build", "recipe", "source", "verify-source", "ledger", "pairs", "demo"]),
     ("Audit a dataset", &["audit", "review"]),
     ("Publish a version", &["publish", "sign", "attest", "append", "yank", "withdraw"]),
     ("Keys and trust", &["key", "trust", "owner", "revoke", "log", "prove"]),
@@ -228,6 +228,17 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("ledger check", &["isn ledger check recipe.toml"]),
     ("ledger diff", &["isn ledger diff corrections-1.0.csv corrections.csv"]),
+    ("pairs", &["isn pairs show pairs.csv", "isn pairs check recipe.toml --source raw"]),
+    ("pairs show", &["isn pairs show pairs.csv", "isn pairs show pairs.csv --image train/ant/ant_1"]),
+    (
+        "pairs add",
+        &[
+            "isn pairs add pairs.csv train/ant/ant_1 val/ant/ant_7 different \\\n      \
+             --reason look-alike --reviewer 'Ada Lovelace'",
+            "isn pairs add pairs.csv train/ant/ant_1 train/ant/ant_2 same --reason burst --reviewer 'Ada Lovelace'",
+        ],
+    ),
+    ("pairs check", &["isn pairs check recipe.toml --source raw"]),
     ("cache", &["isn cache info", "isn cache gc --max-size 20GiB"]),
     ("cache info", &["isn cache info"]),
     ("cache verify", &["isn cache verify"]),

@@ -104,7 +104,7 @@ impl Run {
         written: Option<&Path>,
     ) -> Result<Option<FolderRecipe>> {
         if let Some(recipe) = &given.recipe {
-            return Ok(Some(FolderRecipe { recipe: self.recipe(recipe)?.recipe, found: None }));
+            return Ok(Some(FolderRecipe { file: self.recipe(recipe)?, found: None }));
         }
         Ok(written.and_then(|file| self.recipe_beside(file)))
     }
@@ -113,7 +113,7 @@ impl Run {
     pub(super) fn recipe_beside(&self, file: &Path) -> Option<FolderRecipe> {
         let file = Some(files::parent(file).join(RECIPE_TOML)).filter(|file| file.is_file())?;
         match RecipeFile::open(&file) {
-            Ok(RecipeFile { recipe, .. }) => Some(FolderRecipe { recipe, found: Some(file) }),
+            Ok(recipe) => Some(FolderRecipe { file: recipe, found: Some(file) }),
             Err(why) => {
                 self.output.warn([format!("{} is not used: {}", file.display(), chain(&why))]);
                 None

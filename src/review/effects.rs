@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn the_words_are_those_of_the_policy() {
         use Split::{Test, Train, Val};
-        let spec = |policy, previous| SplitSpec { policy, previous, groups: None };
+        let spec = |policy, previous| SplitSpec { policy, previous, groups: None, pairs: None };
         let draw = || Draw { val: "0.2".parse().unwrap(), salt: "s".into() };
         let says = |spec: &SplitSpec, a, b, what: &str| {
             let same = Effects::of(Some(spec), [a, b]).same;

@@ -11,7 +11,7 @@ use isn_format::error::{Error, Result};
 use isn_format::ledger::date::timestamp;
 use isn_format::pairs::{Decision, Pair, Pairs, Reason, Says};
 use isn_format::recipe::SplitSpec;
-use isn_registry::audit::groups::UnionFind;
+use isn_format::union_find::UnionFind;
 use isn_registry::ops::audit::Subject;
 use isn_registry::ops::audit::duplicates::NearPair;
 use isn_registry::row_file;

@@ -47,6 +47,7 @@ mod log;
 mod machine;
 mod mirror;
 mod owner;
+mod pairs;
 mod planted;
 mod prompt;
 mod publish;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::sandbox::Sandbox;
 
-const VERBS: [&[&str]; 77] = [
+const VERBS: [&[&str]; 81] = [
     &[],
     &["pull"],
     &["fetch"],
@@ -72,6 +72,10 @@ const VERBS: [&[&str]; 77] = [
     &["ledger", "import"],
     &["ledger", "check"],
     &["ledger", "diff"],
+    &["pairs"],
+    &["pairs", "show"],
+    &["pairs", "add"],
+    &["pairs", "check"],
     &["cache"],
     &["cache", "info"],
     &["cache", "verify"],

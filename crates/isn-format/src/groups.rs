@@ -1,10 +1,12 @@
 //! [`Groups`]: images that show the same or nearly the same picture and must therefore stay in one split
 //! (`groups.csv`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::class::csv_field;
 use crate::error::{Error, Mistake, Result};
+use crate::pairs::Pair;
+use crate::union_find::UnionFind;
 
 /// Groups of two or more images, as an audit finds and a curator confirms them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,6 +103,28 @@ impl Groups {
         out.into_bytes()
     }
 
+    /// Returns these groups and pairs as groups: those that share an image are one.
+    pub fn joined<'p>(&self, pairs: impl IntoIterator<Item = &'p Pair>) -> Groups {
+        let pairs: Vec<[&str; 2]> = pairs.into_iter().map(Pair::ids).collect();
+        let grouped = self.members.iter().flatten().map(String::as_str);
+        let ids: BTreeSet<&str> = grouped.chain(pairs.iter().flatten().copied()).collect();
+        let places: HashMap<&str, usize> = ids.iter().enumerate().map(|(at, id)| (*id, at)).collect();
+        let mut joined = UnionFind::new(ids.len());
+        for members in &self.members {
+            for two in members.windows(2) {
+                joined.join(places[two[0].as_str()], places[two[1].as_str()]);
+            }
+        }
+        for [one, other] in &pairs {
+            joined.join(places[one], places[other]);
+        }
+        let ids: Vec<&str> = ids.into_iter().collect();
+        let members = joined.groups().into_iter();
+        let members = members.map(|group| group.into_iter().map(|at| ids[at].to_owned()).collect());
+        // Each image is in one group.
+        Groups::new(members).unwrap_or_default()
+    }
+
     /// Returns the members of an image's group, sorted by the bytes of their ids, or `None` if it is in no
     /// group.
     pub fn of(&self, source_id: &str) -> Option<&[String]> {
@@ -149,5 +173,23 @@ mod tests {
         );
         assert_eq!(told(""), ["line 1: the header must be source_id,group"]);
         assert_eq!(told("id,group\n"), ["line 1: the header must be source_id,group"]);
+    }
+
+    #[test]
+    fn groups_and_pairs_that_share_an_image_are_one() {
+        let groups = Groups::new([vec!["a".into(), "b".into()], vec!["e".into(), "f".into()]]).unwrap();
+        let pairs = [("b", "c"), ("d", "c"), ("g", "h"), ("x", "y"), ("h", "y"), ("a", "d")];
+        let pairs = pairs.map(|(one, other)| Pair::new(one, other).unwrap());
+        for turn in 0..pairs.len() {
+            let turned = pairs.iter().cycle().skip(turn).take(pairs.len());
+            let joined = groups.joined(turned);
+            let told: Vec<_> = joined.iter().map(|ids| ids.concat()).collect();
+            assert_eq!(told, ["abcd", "ef", "ghxy"]);
+        }
+        assert_eq!(groups.joined([]), groups);
+        // A long chain takes no long ways.
+        let ids: Vec<String> = (0..20_000).map(|n| format!("{n:06}")).collect();
+        let chain: Vec<Pair> = ids.windows(2).rev().map(|two| Pair::new(&two[0], &two[1]).unwrap()).collect();
+        assert_eq!(Groups::default().joined(&chain).of("000007").unwrap(), ids);
     }
 }

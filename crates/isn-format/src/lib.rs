@@ -15,7 +15,7 @@
 //! | how it is stored | [`object`], [`pack`], [`shard`], [`table`], [`json_lines`] |
 //! | who says so | [`key`], [`statement`], [`release`], [`log`] |
 //! | how it is read | [`order`], [`augment`] |
-//! | words | [`digest`], [`dataset_ref`], [`rel_path`], [`text`], [`error`] |
+//! | words | [`digest`], [`dataset_ref`], [`rel_path`], [`text`], [`union_find`], [`error`] |
 //!
 //! Functions that read bytes take the name that errors call them by, mostly as `what`.
 //!
@@ -97,3 +97,4 @@ pub mod statement;
 pub mod table;
 pub mod text;
 pub mod tree;
+pub mod union_find;

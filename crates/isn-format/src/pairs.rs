@@ -1,9 +1,11 @@
 //! [`Pairs`]: what people found about two images that look alike (`pairs.csv`). Rows are only ever added.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 
 use crate::error::Result;
+use crate::groups::Groups;
+use crate::recipe::SplitSpec;
 use crate::rows::{self, FileRow, RowFile, codes};
 
 /// The maximum length of the file, in bytes: enough for ten million rows.
@@ -215,6 +217,84 @@ impl Pairs {
             }
         }
         judged
+    }
+}
+
+/// What says of images that they belong together.
+#[derive(Clone, Copy, Debug)]
+pub struct Ties<'a> {
+    /// The groups that the recipe names.
+    pub groups: &'a Groups,
+    /// What its pairs come to.
+    pub judged: &'a Judged,
+}
+
+impl Ties<'_> {
+    /// Returns the groups, with the pairs that are the same; those that share an image are one.
+    pub fn joined(&self) -> Groups {
+        self.groups.joined(&self.judged.same)
+    }
+
+    /// Returns what is wrong with the pairs by themselves: reviewers who differ, and pairs that are different
+    /// and in one group.
+    pub fn problems(&self, spec: &SplitSpec) -> Vec<String> {
+        let name = |file: &Option<String>, usual: &str| file.clone().unwrap_or_else(|| usual.into());
+        let (groups, pairs) = (name(&spec.groups, "groups.csv"), name(&spec.pairs, "pairs.csv"));
+        let contradictions = self.contradictions(&groups, &pairs);
+        let problems = self.judged.problems.iter().cloned().chain(contradictions);
+        problems.map(|problem| format!("pairs: {problem}")).collect()
+    }
+
+    /// Returns a line for each pair that is different although both are in one group, of the file or by
+    /// pairs that are the same. `of_groups` and `of_pairs` are what messages call the files.
+    fn contradictions(&self, of_groups: &str, of_pairs: &str) -> Vec<String> {
+        let (groups, joined) = (self.groups, self.joined());
+        let shared = |groups: &Groups, pair: &Pair| {
+            groups.of(pair.first()).is_some_and(|ids| ids.iter().any(|id| id == pair.second()))
+        };
+        let line = |pair: &Pair| {
+            let file = if shared(groups, pair) { of_groups } else { of_pairs };
+            let undo = match shared(groups, pair) {
+                true => format!("take one of the two out of {of_groups}"),
+                false => format!("withdraw one of the decisions that join them ({})", self.way(pair)),
+            };
+            format!(
+                "{pair}: are different by {of_pairs}, and in one group by {file}: {undo}, or withdraw that they are \
+                 different"
+            )
+        };
+        self.judged.different.iter().filter(|pair| shared(&joined, pair)).map(line).collect()
+    }
+
+    /// Returns the pairs that are the same on a shortest way between two images that groups and such pairs
+    /// join, in words.
+    fn way(&self, pair: &Pair) -> String {
+        let mut beside: HashMap<&str, Vec<&Pair>> = HashMap::new();
+        for one in &self.judged.same {
+            one.ids().into_iter().for_each(|id| beside.entry(id).or_default().push(one));
+        }
+        // By which pair an image was reached, and from which image; `None` of the members of one group.
+        let mut reached: HashMap<&str, (Option<&Pair>, &str)> = HashMap::new();
+        let mut next = VecDeque::from([pair.first()]);
+        reached.insert(pair.first(), (None, pair.first()));
+        while let Some(at) = next.pop_front() {
+            let by_pairs = beside.get(at).into_iter().flatten();
+            let by_pairs = by_pairs.flat_map(|by| by.ids().map(|id| (Some(*by), id)));
+            let in_group = self.groups.of(at).into_iter().flatten().map(|id| (None, id.as_str()));
+            for (by, id) in by_pairs.chain(in_group) {
+                reached.entry(id).or_insert_with(|| {
+                    next.push_back(id);
+                    (by, at)
+                });
+            }
+        }
+        let (mut at, mut way) = (pair.second(), Vec::new());
+        while let Some((by, from)) = reached.get(at).copied().filter(|_| at != pair.first()) {
+            way.extend(by.map(Pair::to_string));
+            at = from;
+        }
+        way.reverse();
+        way.join("; ")
     }
 }
 

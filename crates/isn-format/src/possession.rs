@@ -49,8 +49,8 @@ impl Possession {
     }
 }
 
-/// Returns the digest of all that a build took beside its source: the recipe, the ledger, the groups, the pairs and
-/// the earlier assignments.
+/// Returns the digest of all that a build took beside its source: the recipe, the ledger, the groups, the
+/// pairs and the earlier assignments.
 pub fn inputs(manifest: &Manifest) -> Digest {
     let objects = &manifest.objects;
     let named = [

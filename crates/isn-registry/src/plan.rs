@@ -9,8 +9,8 @@ use crate::source::{Source, SourceImage};
 use isn_format::class::ClassId;
 use isn_format::corrections::{Action, Corrections};
 use isn_format::error::{Error, Mistake, Result, about, count};
-use isn_format::groups::Groups;
 use isn_format::ledger::policy::Settled;
+use isn_format::pairs::Ties;
 use isn_format::recipe::{Recipe, SplitPolicy};
 use isn_format::rel_path::RelPath;
 use isn_format::source_kind::SourceKind;
@@ -71,20 +71,21 @@ pub enum Cause {
 impl Plan {
     /// Plans the version that `recipe` and its ledger, as it is `settled`, make of `source`.
     ///
-    /// `groups` and the assignments `previous` of an earlier version are those that the recipe names; groups
-    /// are never divided. `dropped` are the source ids of the images that `small = "drop"` leaves out, which
-    /// count like removed ones.
+    /// `ties` and the assignments `previous` of an earlier version are those that the recipe names; groups
+    /// are never divided, nor are pairs that are the same. `dropped` are the source ids of the images that
+    /// `small = "drop"` leaves out, which count like removed ones.
     ///
     /// # Errors
-    /// [`Error::Mistakes`] with every contradiction: decisions and groups of images that are not there,
-    /// relabels to the class that an image has, names that no path may have, images that would get the same
-    /// path (with or without regard to case), and classes that are left without an image. [`Error::Invalid`]
-    /// if `previous` is given and the recipe names no earlier version, or the reverse.
+    /// [`Error::Mistakes`] with every contradiction: decisions, groups and pairs of images that are not
+    /// there, pairs about which reviewers differ, or that are different and in one group, relabels to the
+    /// class that an image has, names that no path may have, images that would get the same path (with or
+    /// without regard to case), and classes that are left without an image. [`Error::Invalid`] if `previous`
+    /// is given and the recipe names no earlier version, or the reverse.
     pub fn new(
         recipe: &Recipe,
         settled: &Settled,
         source: &Source,
-        groups: &Groups,
+        ties: Ties<'_>,
         previous: Option<&Assignments>,
         dropped: &HashSet<String>,
     ) -> Result<Plan> {
@@ -93,8 +94,10 @@ impl Plan {
             return Err(Error::invalid("assignments of an earlier version", why));
         }
         let (ids, corrections) = (Ids::new(source), &settled.corrections);
-        let Said { mut problems, mut warnings, claims } = ids.check(recipe, settled, groups);
+        let Said { mut problems, mut warnings, claims } = ids.check(recipe, settled, ties);
         warnings.extend(claims);
+        problems.extend(ties.problems(&recipe.split));
+        let groups = &ties.joined();
         check_relabels(corrections, &ids, &mut problems);
 
         let (kept, removed): (Vec<_>, Vec<_>) = (0..source.images.len()).partition(|&at| {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::files;
 use isn_format::error::{Error, Result, chain};
+use isn_format::groups::{self, Groups};
+use isn_format::pairs::{self, Judged, Pairs};
 use isn_format::recipe::{MAX_LEN, Recipe};
 
 /// The name of the recipe among the files of a registry's recipe.
@@ -61,10 +63,36 @@ impl RecipeFile {
         }
     }
 
-    /// The names of the files that the recipe names: the ledger and the groups, if any.
+    /// The names of the files that the recipe names: the ledger, the groups and the pairs, if any.
     pub(crate) fn tables(&self) -> impl Iterator<Item = &str> {
         let ledger = self.recipe.corrections.as_ref().map(|spec| spec.file.as_str());
-        ledger.into_iter().chain(self.recipe.split.groups.as_deref())
+        let split = &self.recipe.split;
+        ledger.into_iter().chain(split.groups.as_deref()).chain(split.pairs.as_deref())
+    }
+
+    /// Reads the groups that the recipe names.
+    ///
+    /// # Errors
+    /// As [`RecipeFile::beside`]; [`Error::Mistakes`] if the file has mistakes.
+    pub(crate) fn groups(&self) -> Result<Groups> {
+        let Some(name) = self.recipe.split.groups.as_deref() else { return Ok(Groups::default()) };
+        let (what, bytes) = self.beside(name, groups::MAX_LEN)?;
+        Groups::parse(&what, &bytes)
+    }
+
+    /// The path of the pairs that the recipe names, if it does.
+    pub(crate) fn pairs_path(&self) -> Option<PathBuf> {
+        self.recipe.split.pairs.as_deref().map(|name| self.path_of(name))
+    }
+
+    /// Reads what the pairs that the recipe names come to; `None` if it names none.
+    ///
+    /// # Errors
+    /// As [`RecipeFile::beside`]; [`Error::Mistakes`] if the file has mistakes.
+    pub fn judged(&self) -> Result<Option<Judged>> {
+        let Some(name) = self.recipe.split.pairs.as_deref() else { return Ok(None) };
+        let (what, bytes) = self.beside(name, pairs::MAX_LEN)?;
+        Ok(Some(Pairs::parse(&what, &bytes)?.judge()))
     }
 
     /// Reads a file of at most `longest` bytes that the recipe names. Returns it with what messages call it.

@@ -23,6 +23,7 @@ mod log;
 mod man;
 mod mirror;
 mod owner;
+mod pairs;
 mod prove;
 mod publish;
 mod pull;
@@ -124,6 +125,9 @@ pub(super) enum Command {
     /// Show, extend and check a ledger of claims and decisions
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// Show, extend and check pairs of images that people have judged
+    #[command(subcommand)]
+    Pairs(pairs::PairsCommand),
     /// Show, verify and clean the cache
     #[command(subcommand)]
     Cache(cache::CacheCommand),
@@ -178,6 +182,7 @@ impl Command {
             Command::Registry(verb) => verb,
             Command::Mirror(verb) => verb,
             Command::Ledger(verb) => verb,
+            Command::Pairs(verb) => verb,
             Command::Cache(verb) => verb,
             #[cfg(feature = "serve")]
             Command::Serve(verb) => verb,

@@ -15,6 +15,7 @@ use crate::cli::values::parse_person;
 use crate::review::{Found, Review, ReviewOptions, ReviewReport, Reviewed};
 use isn_format::class::ClassId;
 use isn_format::error::Result;
+use isn_format::pairs::Judged;
 use isn_registry::ops::audit::duplicates::{NearOptions, duplicates};
 use isn_registry::ops::audit::{FolderRecipe, Subject};
 
@@ -67,17 +68,19 @@ impl Verb for ReviewArgs {
         let DecisionsArgs { ledger, pairs } = &self.decisions;
         let recipe = run.folder_recipe(&self.recipe, ledger.as_deref().or(pairs.as_deref()))?;
         let client = run.client(&self.registry)?;
-        let subject = Subject::open(&client, &self.target, recipe.as_ref(), &run.progress)?;
+        let mut subject = Subject::open(&client, &self.target, recipe.as_ref(), &run.progress)?;
+        // What has been judged is walked, too: a decision can be taken back.
+        subject.judged = Judged::default();
         run.output.warn(subject.warnings.iter().cloned().chain(subject.guess()));
         // A recipe that nobody named may be that of other images.
         let has = |class: &ClassId| subject.images.iter().any(|image| image.class.as_ref() == Some(class));
-        let recipe =
-            recipe.filter(|one| one.found.is_none() || one.recipe.classes.iter().any(|class| has(&class.id)));
+        let recipe = recipe
+            .filter(|one| one.found.is_none() || one.file.recipe.classes.iter().any(|class| has(&class.id)));
         let what = self.reviewed(run, &subject, recipe.as_ref());
         let review = Review::bind(ReviewOptions {
             subject,
             what,
-            classes: recipe.map(|one| one.recipe.classes),
+            classes: recipe.map(|one| one.file.recipe.classes),
             reviewer: self.reviewer.clone(),
             listen: self.listen,
         })?;
@@ -111,7 +114,7 @@ impl ReviewArgs {
                 Ok(Found::of(subject, &report))
             }
         };
-        let division = recipe.filter(|_| subject.is_source()).map(|one| one.recipe.split.clone());
+        let division = recipe.filter(|_| subject.is_source()).map(|one| one.file.recipe.split.clone());
         Reviewed::Pairs { file, find: Box::new(find), division }
     }
 }

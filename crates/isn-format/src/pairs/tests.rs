@@ -82,6 +82,32 @@ fn every_mistake_is_told_with_its_line() {
     assert_eq!(mistakes(latin), ["line 2 is not UTF-8"]);
 }
 
+#[test]
+fn different_images_in_one_group_are_told() {
+    let pairs = parse(
+        "decision,a,b,same,Ann,copy,2026-11-01,\n\
+         decision,b,c,same,Ann,copy,2026-11-01,\n\
+         decision,a,c,different,Ann,look-alike,2026-11-01,\n\
+         decision,d,e,different,Ann,look-alike,2026-11-01,\n\
+         decision,c,f,different,Ann,look-alike,2026-11-01,\n\
+         decision,c,x,different,Ann,look-alike,2026-11-01,\n",
+    );
+    let groups = [["d", "e"], ["a", "f"]].map(|ids| ids.map(String::from).to_vec());
+    let (groups, judged) = (Groups::new(groups).unwrap(), pairs.unwrap().judge());
+    let told = Ties { groups: &groups, judged: &judged }.contradictions("groups.csv", "pairs.csv");
+    assert_eq!(
+        told,
+        [
+            "a and c: are different by pairs.csv, and in one group by pairs.csv: withdraw one of the decisions that \
+             join them (a and b; b and c), or withdraw that they are different",
+            "c and f: are different by pairs.csv, and in one group by pairs.csv: withdraw one of the decisions that \
+             join them (b and c; a and b), or withdraw that they are different",
+            "d and e: are different by pairs.csv, and in one group by groups.csv: take one of the two out of \
+             groups.csv, or withdraw that they are different",
+        ]
+    );
+}
+
 /// Rolls numbers below `n`.
 fn dice() -> impl FnMut(usize) -> usize {
     let mut stream = blake3::Hasher::new().finalize_xof();

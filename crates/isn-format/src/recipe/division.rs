@@ -20,6 +20,8 @@ pub struct SplitSpec {
     pub previous: Option<Earlier>,
     /// The name of the file of groups that must not be divided, in the recipe's folder.
     pub groups: Option<String>,
+    /// The name of the file of pairs that people have judged, in the recipe's folder.
+    pub pairs: Option<String>,
 }
 
 /// How a recipe names an earlier version, whose assignments it takes over.
@@ -90,7 +92,8 @@ pub(super) fn split(
     edition: Option<Edition>,
     version: Option<Version>,
 ) -> Option<SplitSpec> {
-    let table = field.table("[split]", &["policy", "val", "salt", "previous", "groups"])?;
+    let table = field.table("[split]", &["policy", "val", "salt", "previous", "groups", "pairs"])?;
+    table.refuse_unless_two(edition, &["pairs"]);
     let policy = table.need("policy")?;
     let drawn: Option<fn(Draw) -> SplitPolicy> = policy.choice(&[
         ("keep", None),
@@ -98,22 +101,21 @@ pub(super) fn split(
         ("threshold", Some(SplitPolicy::Threshold)),
         ("top-up", Some(SplitPolicy::TopUp)),
     ])?;
-    let groups = match table.get("groups") {
-        Some(field) => Some(file_beside(&field)?),
-        None => None,
-    };
+    let file = |key| table.get(key).map_or(Some(None), |field| file_beside(&field).map(Some));
+    let (groups, pairs) = (file("groups"), file("pairs"));
+    let (groups, pairs) = (groups?, pairs?);
     let Some(drawn) = drawn else {
         for key in ["val", "salt", "previous"] {
             if let Some(field) = table.get(key) {
                 field.wrong("does not go with policy = \"keep\"");
             }
         }
-        return Some(SplitSpec { policy: SplitPolicy::Keep, previous: None, groups });
+        return Some(SplitSpec { policy: SplitPolicy::Keep, previous: None, groups, pairs });
     };
     let val = table.need("val").and_then(|field| fraction(&field));
     let salt = table.need("salt").and_then(|field| field.text(check_label));
     let previous = table.get("previous").and_then(|field| earlier(&field, edition, version));
-    Some(SplitSpec { policy: drawn(Draw { val: val?, salt: salt?.into() }), previous, groups })
+    Some(SplitSpec { policy: drawn(Draw { val: val?, salt: salt?.into() }), previous, groups, pairs })
 }
 
 pub(super) fn balance(field: &Field<'_, '_>) -> Option<Balance> {

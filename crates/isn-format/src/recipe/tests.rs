@@ -388,6 +388,18 @@ fn what_a_curator_asks_for_is_read() {
     }
 }
 
+#[test]
+fn pairs_are_of_version_2() {
+    let text = GOOD.replace("salt =", "pairs = \"pairs.csv\"\nsalt =");
+    let found = told(&text);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].1.starts_with("[split] pairs needs format = \"isn-recipe/2\""), "{found:?}");
+    let text = text.replace("isn-recipe/1", "isn-recipe/2");
+    assert_eq!(parse(&text).unwrap().split.pairs.as_deref(), Some("pairs.csv"));
+    let found = told(&text.replace("\"pairs.csv\"", "\"a/pairs.csv\""));
+    assert!(found[0].1.starts_with("[split] pairs must be the name of a file beside"), "{found:?}");
+}
+
 /// Of version 2 alone: version 1 does not know it.
 #[test]
 fn gates_may_name_who_must_have_built_the_version() {

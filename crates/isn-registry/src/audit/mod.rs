@@ -12,7 +12,6 @@
 
 pub mod duplicates;
 pub mod grid;
-pub mod groups;
 pub mod health;
 pub mod labels;
 pub mod learn;

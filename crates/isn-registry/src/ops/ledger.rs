@@ -13,11 +13,11 @@ use crate::source::{Source, image_stem};
 use isn_format::class::ClassId;
 use isn_format::corrections::Corrections;
 use isn_format::error::{Error, Result};
-use isn_format::groups::{self, Groups};
 use isn_format::ilsvrc2012;
 use isn_format::ledger::import::{Format, Unsaid};
 use isn_format::ledger::policy::{ClaimCount, Open, Settled};
 use isn_format::ledger::{Ledger, MAX_LEN, Row};
+use isn_format::pairs::{Pair, Ties};
 use isn_format::recipe::{CorrectionsSpec, Edition, Recipe};
 use isn_format::rows::FileRow;
 use isn_format::source_kind::SourceKind;
@@ -188,8 +188,8 @@ pub struct CheckReport {
     pub warnings: Vec<String>,
 }
 
-/// Settles a recipe's ledger as a build does, and checks its groups. The classes of images come from
-/// `source`, or without one from the image names of ILSVRC2012.
+/// Settles a recipe's ledger as a build does, and checks its groups and pairs. The classes of images come
+/// from `source`, or without one from the image names of ILSVRC2012.
 ///
 /// # Errors
 /// [`Error::Invalid`] if the recipe names no ledger, or needs a source to tell the classes;
@@ -201,28 +201,24 @@ pub fn check(file: &RecipeFile, source: Option<&Path>) -> Result<CheckReport> {
     };
     let (what, bytes) = file.beside(&spec.file, MAX_LEN)?;
     let ledger = Ledger::parse(&what, &bytes)?;
-    let groups = match recipe.split.groups.as_deref() {
-        Some(name) => {
-            let (what, bytes) = file.beside(name, groups::MAX_LEN)?;
-            Groups::parse(&what, &bytes)?
-        }
-        None => Groups::default(),
-    };
+    let (groups, judged) = (file.groups()?, file.judged()?.unwrap_or_default());
+    let ties = Ties { groups: &groups, judged: &judged };
     let warnings = ledger.rows().iter().flat_map(Row::formulas).collect();
     let (settled, mut said) = match source {
         Some(source) => {
             let source = Source::open(&recipe.source, source, &recipe.classes)?;
             let images = source.images.iter().map(|image| (image.id.as_str(), &image.class));
             let settled = spec.policy.settle(&ledger, &recipe.classes, images);
-            let said = Ids::new(&source).check(recipe, &settled, &groups);
+            let said = Ids::new(&source).check(recipe, &settled, ties);
             (settled, said)
         }
-        None if recipe.source.kind == SourceKind::Ilsvrc2012 => by_names(recipe, spec, &ledger, &groups),
+        None if recipe.source.kind == SourceKind::Ilsvrc2012 => by_names(recipe, spec, &ledger, ties),
         None => {
             let why = "does not tell the classes of images: give --source DIR";
             return Err(Error::invalid(file.what(), why));
         }
     };
+    said.problems.extend(ties.problems(&recipe.split));
     // Claims may be about other images, but a ledger of which all are is that of another source.
     if settled.claims.here == 0 && recipe.edition >= Edition::Two {
         said.problems.append(&mut said.claims);
@@ -241,7 +237,7 @@ pub fn check(file: &RecipeFile, source: Option<&Path>) -> Result<CheckReport> {
 
 /// Settles a ledger by the names of ILSVRC2012's images alone. They tell the class, and not whether a file
 /// exists, but a path is the id of none.
-fn by_names(recipe: &Recipe, spec: &CorrectionsSpec, ledger: &Ledger, groups: &Groups) -> (Settled, Said) {
+fn by_names(recipe: &Recipe, spec: &CorrectionsSpec, ledger: &Ledger, ties: Ties<'_>) -> (Settled, Said) {
     let has = |class: &ClassId| recipe.classes.iter().any(|one| one.id == *class);
     let ids = ledger.source_ids().into_iter();
     let images: Vec<(&str, ClassId)> = ids.filter_map(|id| Some((id, given(id).filter(has)?))).collect();
@@ -260,7 +256,9 @@ fn by_names(recipe: &Recipe, spec: &CorrectionsSpec, ledger: &Ledger, groups: &G
     let counts = |id: &&String| recipe.edition >= Edition::Two || settled.corrections.get(id).is_some();
     let decided = settled.absent.iter().filter(counts);
     said.problems.extend(decided.filter_map(|id| why(id)));
-    let grouped = groups.iter().flatten().filter_map(|id| Some(format!("groups: {}", why(id)?)));
+    let paired: BTreeSet<&str> = ties.judged.pairs().flat_map(Pair::ids).collect();
+    said.problems.extend(paired.into_iter().filter_map(|id| Some(format!("pairs: {}", why(id)?))));
+    let grouped = ties.groups.iter().flatten().filter_map(|id| Some(format!("groups: {}", why(id)?)));
     match recipe.edition {
         Edition::One => said.warnings.extend(grouped),
         Edition::Two => said.problems.extend(grouped),

@@ -21,6 +21,7 @@ pub mod load;
 pub mod log;
 pub mod mirror;
 pub mod owner;
+pub mod pairs;
 pub mod publish;
 pub mod pull;
 pub mod recipe;

@@ -5,8 +5,10 @@ use super::*;
 mod division;
 
 use crate::source::Position;
+use isn_format::groups::Groups;
 use isn_format::ledger::policy::Policy;
 use isn_format::ledger::{Ledger, OLD_HEADER};
+use isn_format::pairs::Judged;
 use isn_format::source_kind::SourceKind;
 
 /// Makes a recipe of the classes `ids`, with `[split]` and `version` as given.
@@ -66,7 +68,8 @@ fn grouped(
     groups: &Groups,
     previous: Option<&Assignments>,
 ) -> Result<Plan> {
-    Plan::new(recipe, &ledger(recipe, rows, source), source, groups, previous, &HashSet::new())
+    let ties = Ties { groups, judged: &Judged::default() };
+    Plan::new(recipe, &ledger(recipe, rows, source), source, ties, previous, &HashSet::new())
 }
 
 fn problems(plan: Result<Plan>) -> Vec<String> {
@@ -219,8 +222,9 @@ fn small_images_count_like_removed_ones() {
     let recipe = recipe(&["n01614925", "n01616318"], "1.0", &pool("0.25"));
     let source = golden_source();
     let dropped = HashSet::from(["n01616318_2".to_owned(), "unknown".to_owned()]);
-    let (none, alone) = (Settled::default(), Groups::default());
-    let by_size = Plan::new(&recipe, &none, &source, &alone, None, &dropped).unwrap();
+    let (none, groups, judged) = (Settled::default(), Groups::default(), Judged::default());
+    let ties = Ties { groups: &groups, judged: &judged };
+    let by_size = Plan::new(&recipe, &none, &source, ties, None, &dropped).unwrap();
     let by_ledger = plan(&recipe, &["n01616318_2,remove,"], &source).unwrap();
     assert_eq!(by_size.images, by_ledger.images);
     assert_eq!(by_size.removed.iter().map(|r| r.cause).collect::<Vec<_>>(), [Cause::Small]);

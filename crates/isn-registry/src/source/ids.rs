@@ -2,13 +2,13 @@
 //! ids that were probably meant.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{Source, SourceImage, image_stem};
 use isn_format::class::ClassId;
 use isn_format::error::count;
-use isn_format::groups::Groups;
 use isn_format::ledger::policy::Settled;
+use isn_format::pairs::{Pair, Ties};
 use isn_format::recipe::{Edition, Recipe};
 use isn_format::source_spec::nfc;
 
@@ -41,6 +41,8 @@ enum Table {
     Ledger,
     /// The rows of the groups.
     Groups,
+    /// The decisions about pairs.
+    Pairs,
 }
 
 impl Table {
@@ -49,6 +51,7 @@ impl Table {
         match self {
             Table::Ledger => ("corrections", "the ledger"),
             Table::Groups => ("groups", "the groups"),
+            Table::Pairs => ("pairs", "the pairs"),
         }
     }
 }
@@ -95,20 +98,24 @@ impl<'s> Ids<'s> {
         images.into_iter().map(|image| image.id.as_str()).take(2).collect()
     }
 
-    /// Checks that decisions and groups are about images of the source, and whether any claim is. What is
-    /// said of the rest of a source that is known to be a part is no mistake.
-    pub(crate) fn check(&self, recipe: &Recipe, settled: &Settled, groups: &Groups) -> Said {
+    /// Checks that decisions, groups and pairs are about images of the source, and whether any claim is. What
+    /// is said of the rest of a source that is known to be a part is no mistake.
+    pub(crate) fn check(&self, recipe: &Recipe, settled: &Settled, ties: Ties<'_>) -> Said {
         let absent = settled.absent.iter().map(String::as_str);
         let (firm, unsure): (Vec<&str>, Vec<&str>) =
             absent.partition(|id| settled.corrections.get(id).is_some());
-        let grouped: Vec<&str> = groups.iter().flatten().map(String::as_str).collect();
-        let (all, strays) = (grouped.len(), grouped.into_iter().filter(|id| !self.has(id)).collect());
+        let grouped: Vec<&str> = ties.groups.iter().flatten().map(String::as_str).collect();
+        let paired: BTreeSet<&str> = ties.judged.pairs().flat_map(Pair::ids).collect();
+        let (of_groups, of_pairs) = (grouped.len(), paired.len());
+        let in_groups = grouped.into_iter().filter(|id| !self.has(id)).collect();
+        let in_pairs = paired.into_iter().filter(|id| !self.has(id)).collect();
         let mut said = Said { claims: self.claims(settled).into_iter().collect(), ..Said::default() };
         // Version 1 refuses firm decisions alone.
         for (table, ids, all, since) in [
             (Table::Ledger, firm, settled.decided, Edition::One),
             (Table::Ledger, unsure, settled.decided, Edition::Two),
-            (Table::Groups, strays, all, Edition::Two),
+            (Table::Groups, in_groups, of_groups, Edition::Two),
+            (Table::Pairs, in_pairs, of_pairs, Edition::Two),
         ] {
             match self.source.is_part || recipe.edition < since {
                 true => said.warnings.extend(self.warning(table, &ids, all)),

@@ -52,6 +52,7 @@ impl Verb for AllArgs {
         })?;
 
         let mut text = duplicates::text(&copies);
+        self.target.say_how_to_judge(&subject, &copies, &mut text);
         for more in [images::text(&subject, &remarks), balance::text(&subject, &counts)] {
             text.blank();
             text.append(&more);

@@ -67,7 +67,9 @@ impl Verb for DuplicatesArgs {
         let report = duplicates(&subject, self.near.options(), run.jobs, &run.progress)?;
         self.near.write_groups(&report)?;
         write_sheet(self.html.as_deref(), &subject, |page| sheet::add_duplicates(page, &subject, &report))?;
-        target::print(&run.output, &subject, &text(&report), json(&subject, &report));
+        let mut text = text(&report);
+        self.target.say_how_to_judge(&subject, &report, &mut text);
+        target::print(&run.output, &subject, &text, json(&subject, &report));
         Ok(exit::success_if(report.groups.is_empty(), exit::FINDINGS))
     }
 }
@@ -81,8 +83,7 @@ pub(super) fn text(report: &DuplicatesReport) -> Page {
         report.cross_split().count(),
         report.cross_class().count()
     ));
-    let mut groups: Vec<&Group> = report.groups.iter().collect();
-    groups.sort_by_key(|group| (!group.is_across_splits(), !group.is_across_classes()));
+    let groups = report.worst_first();
     for group in groups.iter().take(SHOWN) {
         let is_near = report.near.iter().any(|near| near.places == group.places);
         let kind = if is_near { "near " } else { "exact" };
@@ -128,6 +129,7 @@ pub(super) fn json(subject: &Subject, report: &DuplicatesReport) -> Map<String, 
     let ids = report.groups.iter().flat_map(|group| &group.members);
     let ids: Map<String, Value> = ids.map(|item| (item.path.clone(), json!(item.source_id))).collect();
     let leaks: Vec<&Group> = report.cross_split().collect();
+    let judge: Vec<&[String; 2]> = report.worst_first().into_iter().map(|group| &group.pair).collect();
     object(json!({
         "exact": paths(&report.exact),
         "near": paths(&report.near),
@@ -136,6 +138,7 @@ pub(super) fn json(subject: &Subject, report: &DuplicatesReport) -> Map<String, 
         "leakage": leaks.iter().map(|group| group.members.iter().map(|item| &item.path).collect()).collect::<Vec<Vec<_>>>(),
         "pairs": pairs.collect::<Vec<_>>(),
         "source_ids": ids,
+        "judge": judge,
         "low_contrast": report.low_contrast,
         "undecodable": report.broken,
     }))

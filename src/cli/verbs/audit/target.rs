@@ -12,6 +12,8 @@ use crate::cli::run::Run;
 use isn_format::error::Result;
 use isn_registry::files::{self, Replaced};
 use isn_registry::ops::audit::Subject;
+use isn_registry::ops::audit::duplicates::DuplicatesReport;
+use isn_registry::ops::pairs::judging;
 use isn_registry::sheet::Sheet;
 
 /// The subject of an audit.
@@ -35,6 +37,21 @@ impl TargetArgs {
         let guess = written.and_then(|_| subject.guess());
         subject.warnings.extend(guess);
         Ok(subject)
+    }
+
+    /// Adds the command line that judges a pair which nobody has judged, if source ids are known.
+    pub(super) fn say_how_to_judge(&self, subject: &Subject, report: &DuplicatesReport, text: &mut Page) {
+        let pair = report.to_judge(&subject.judged).filter(|_| subject.guess().is_none());
+        let Some(pair) = pair else { return };
+        let (file, with) = match &subject.pairs {
+            Some(file) => (file.clone(), ""),
+            None => {
+                let beside = self.recipe.recipe.as_deref().map_or(Path::new(""), files::parent);
+                (beside.join("pairs.csv"), ", with [split] pairs in the recipe")
+            }
+        };
+        writeln!(text, "if two are different pictures, say so{with}, for example");
+        writeln!(text, "  {}", judging(file, pair));
     }
 }
 

@@ -72,7 +72,7 @@ impl Verb for AddArgs {
         }
         if let Some(beside) = run.recipe_beside(&self.ledger) {
             let images = ids.iter().map(String::as_str);
-            warnings.extend(of_no_image(&beside.recipe, !self.claim, images));
+            warnings.extend(of_no_image(&beside.file.recipe, !self.claim, images));
         }
         run.output.warn(&warnings);
         let is_new = !self.ledger.exists();

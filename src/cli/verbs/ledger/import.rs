@@ -44,7 +44,7 @@ impl Verb for ImportArgs {
         let unsaid = Unsaid { source: self.source.as_deref(), date };
         let recipe = self.recipe.as_deref().map(|recipe| run.recipe(recipe)).transpose()?;
         let recipe = recipe.as_ref().map(|file| &file.recipe);
-        let beside = run.recipe_beside(&self.ledger).map(|one| one.recipe).filter(|_| recipe.is_none());
+        let beside = run.recipe_beside(&self.ledger).map(|one| one.file.recipe).filter(|_| recipe.is_none());
         let report = import(&self.ledger, &self.file, recipe, beside.as_ref(), unsaid)?;
         run.complete();
         print(&run.output, &self.ledger, &self.file, &report);

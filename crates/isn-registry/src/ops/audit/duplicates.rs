@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rayon::prelude::*;
 
+use super::different::{ByDigest, Different};
 use super::looks::look;
 use super::subject::{Item, Subject};
 use crate::audit::duplicates::{Candidate, candidates};
-use crate::audit::groups::UnionFind;
 use crate::audit::look::{Look, Seen, levels};
 use crate::audit::print::Print;
 use crate::audit::similar::{Detail, SIMILAR, similarity};
@@ -18,7 +18,9 @@ use crate::progress::{Progress, Unit};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
 use isn_format::groups::Groups;
+use isn_format::pairs::{Judged, Pair};
 use isn_format::text::is_formula;
+use isn_format::union_find::UnionFind;
 
 /// The number of pairs that are compared at a time. Pairs that earlier batches have put into one group are
 /// skipped.
@@ -68,12 +70,25 @@ pub struct Group {
     pub places: Vec<usize>,
     /// The images.
     pub members: Vec<Item>,
+    /// The source ids of two members that nobody has found different, in two splits if the group is.
+    pub pair: [String; 2],
 }
 
 impl Group {
-    fn of(subject: &Subject, places: Vec<usize>) -> Group {
+    fn of(subject: &Subject, different: &Different, places: Vec<usize>) -> Group {
         let members = places.iter().map(|&at| subject.images[at].clone()).collect();
-        Group { places, members }
+        let mut group = Group { places, members, pair: Default::default() };
+        let is_across = group.is_across_splits();
+        let split = |at: usize| subject.images[at].split;
+        let with = |&one: &usize| {
+            let others = group.places.iter().copied().filter(|&other| other > one);
+            let mut apart = others.filter(|&other| !is_across || split(other) != split(one));
+            apart.find(|&other| !different.has(one, other)).map(|other| [one, other])
+        };
+        if let Some(pair) = group.places.iter().find_map(with) {
+            group.pair = pair.map(|at| subject.images[at].source_id.clone());
+        }
+        group
     }
 
     /// Whether it has members in two splits, so that what is learnt from one leaks into the other.
@@ -122,6 +137,19 @@ impl DuplicatesReport {
         self.groups.iter().filter(|group| group.is_across_classes())
     }
 
+    /// Returns the pair of the worst group whose pair nobody has judged yet; `None` if there is none.
+    pub fn to_judge(&self, judged: &Judged) -> Option<&[String; 2]> {
+        let mut pairs = self.worst_first().into_iter().map(|group| &group.pair);
+        pairs.find(|pair| !is_same(judged, pair))
+    }
+
+    /// Returns all groups: first those in two splits, then those of two classes.
+    pub fn worst_first(&self) -> Vec<&Group> {
+        let mut groups: Vec<&Group> = self.groups.iter().collect();
+        groups.sort_by_key(|group| (!group.is_across_splits(), !group.is_across_classes()));
+        groups
+    }
+
     /// Returns the groups in the form that a recipe names: images of one group stay in one split.
     ///
     /// # Errors
@@ -143,6 +171,11 @@ impl DuplicatesReport {
         Groups::new(self.groups.iter().map(ids))
             .map_err(|id| Error::invalid(id, "is the source id of two different pictures"))
     }
+}
+
+/// Whether people found that two images are one picture.
+pub fn is_same(judged: &Judged, [one, other]: &[String; 2]) -> bool {
+    Pair::new(one, other).is_some_and(|pair| judged.same.contains(&pair))
 }
 
 /// Finds the duplicates of a subject.
@@ -182,16 +215,18 @@ pub fn among(
     progress: &dyn Progress,
 ) -> Result<DuplicatesReport> {
     let mut groups = UnionFind::new(looks.len());
-    let mut by_digest: HashMap<(bool, Digest), usize> = HashMap::new();
+    let (different, mut by_digest) = (Different::of(subject), ByDigest::new());
     for (at, look) in looks.iter().enumerate() {
         let pixels = look.seen.as_ref().ok().map(|seen| (true, seen.pixels));
         // A file that could not be read has no bytes to compare.
         let bytes = (look.blake3 != Digest::of(b"")).then_some((false, look.blake3));
         for key in [bytes, pixels].into_iter().flatten() {
-            groups.join(at, *by_digest.entry(key).or_insert(at));
+            different.join(&mut groups, by_digest.entry(key).or_default(), at);
         }
     }
     let exact = groups.groups();
+    let copies: HashMap<usize, &[usize]> = exact.iter().map(|places| (places[0], &places[..])).collect();
+    let of = |at: &usize| copies.get(at).copied().map_or_else(|| vec![*at], <[usize]>::to_vec);
 
     // One image of each exact group is enough.
     let prints: Vec<Option<&Print>> = (0..looks.len())
@@ -210,7 +245,9 @@ pub fn among(
         // Pairs within one group need no more evidence. The resulting groups do not depend on the order.
         let is_open = |guesses: &&[Candidate]| {
             let (a, b) = places(&guesses[0]);
+            // Each has the same pixels as its copies, which may be in no such pair with the other.
             groups.first(a) != groups.first(b)
+                && (!different.has(a, b) || different.unjudged(&of(&a), &of(&b)).is_some())
         };
         let open: Vec<&[Candidate]> = batch.iter().copied().filter(is_open).collect();
         let confirm = |guesses: &&[Candidate]| confirm(&prints, &levels, guesses, options.similarity);
@@ -227,14 +264,14 @@ pub fn among(
     let has_near: BTreeSet<usize> = pairs.iter().map(|near| groups.first(near.a)).collect();
     let all = groups.groups();
     let near = all.iter().filter(|places| has_near.contains(&places[0])).cloned();
-    let near: Vec<Group> = near.map(|places| Group::of(subject, places)).collect();
+    let near: Vec<Group> = near.map(|places| Group::of(subject, &different, places)).collect();
     let in_all = |seen: fn(&Seen) -> bool| looks.iter().filter(|l| l.seen.as_ref().is_ok_and(seen)).count();
     Ok(DuplicatesReport {
         images: looks.len(),
-        exact: exact.into_iter().map(|places| Group::of(subject, places)).collect(),
+        exact: exact.into_iter().map(|places| Group::of(subject, &different, places)).collect(),
         near,
         pairs,
-        groups: all.into_iter().map(|places| Group::of(subject, places)).collect(),
+        groups: all.into_iter().map(|places| Group::of(subject, &different, places)).collect(),
         low_contrast: in_all(|seen| seen.print.is_none()),
         broken: looks.iter().filter(|look| look.seen.is_err()).count(),
     })

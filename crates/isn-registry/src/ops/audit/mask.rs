@@ -199,7 +199,7 @@ fn checked(what: &str, positions: &[i64], images: usize) -> Result<Vec<usize>> {
 
 /// The folders of splits.
 fn folders_of(recipe: Option<&FolderRecipe>) -> Vec<String> {
-    match recipe.map(|one| &one.recipe.source) {
+    match recipe.map(|one| &one.file.recipe.source) {
         Some(spec) if spec.kind != SourceKind::List => {
             spec.split_folders().into_iter().map(|(_, folder)| folder.to_owned()).collect()
         }

@@ -2,6 +2,7 @@
 //! for review, and never changes anything.
 
 pub mod balance;
+mod different;
 pub mod duplicates;
 pub mod features;
 pub mod images;

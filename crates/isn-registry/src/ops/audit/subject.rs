@@ -15,6 +15,7 @@ use crate::client::version_at::is_path;
 use crate::files;
 use crate::ops::verify::store::StoreKind;
 use crate::progress::Progress;
+use crate::recipe_file::RecipeFile;
 use crate::registry::{Registry, Snapshot, build};
 use crate::source::{Position, Source, Survey};
 use crate::steps::images::{self, Wanted};
@@ -24,6 +25,8 @@ use crate::tree_file::read_lists;
 use isn_format::class::ClassId;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Error, Missing, Result, count};
+use isn_format::object::ObjectKind;
+use isn_format::pairs::{Judged, Pairs};
 use isn_format::pixel_spec::ExifOrientation;
 use isn_format::recipe::Recipe;
 use isn_format::shard::MAX_IMAGE_LEN;
@@ -61,6 +64,10 @@ pub struct Subject {
     pub warnings: Vec<String>,
     /// The parts of a version that no signature covers. Empty for a folder, which is the user's own.
     pub unsigned: &'static [&'static str],
+    /// The file of pairs that the recipe names, if one is given that names one.
+    pub pairs: Option<PathBuf>,
+    /// What people found about pairs of images.
+    pub judged: Judged,
     /// What a build by the recipe, if one is given, does about EXIF orientations.
     pub(crate) orientation: ExifOrientation,
     naming: Naming,
@@ -81,10 +88,9 @@ enum Naming {
 }
 
 /// The recipe of a folder, which says what its images are called.
-#[derive(Debug)]
 pub struct FolderRecipe {
-    /// The recipe.
-    pub recipe: Recipe,
+    /// The recipe, with the files beside it.
+    pub file: RecipeFile,
     /// Its file, if nobody named it: it was found beside what is written.
     pub found: Option<PathBuf>,
 }
@@ -122,7 +128,7 @@ impl Subject {
         progress: &dyn Progress,
     ) -> Result<Subject> {
         let path = Path::new(target);
-        let subject = if path.is_dir() {
+        let mut subject = if path.is_dir() {
             match StoreKind::of(path) {
                 _ if !files::is_absent(&path.join(B3SUMS)) => Subject::tree(path)?.by_version(client, path),
                 Some(StoreKind::Build) => Subject::build(path)?,
@@ -151,16 +157,26 @@ impl Subject {
             let why = format!("has no image (.jpeg, .jpg or .png) at any depth{archive}");
             return Err(Error::invalid(target, why));
         }
+        // Of a version, what the user's recipe says now; of a folder, only if it is of that recipe.
+        if let Some(FolderRecipe { file, found: None }) = recipe
+            && let Some(judged) = file.judged()?
+        {
+            subject.judged = judged;
+            subject.pairs = file.pairs_path();
+        }
         Ok(subject)
     }
 
     /// Opens a folder of images, by its recipe if there is one. A recipe that nobody named may be that of
     /// other images.
     fn folder(root: &Path, recipe: Option<&FolderRecipe>) -> Result<Subject> {
-        let Some(FolderRecipe { recipe, found }) = recipe else { return Subject::bare_folder(root) };
+        let Some(FolderRecipe { file, found }) = recipe else { return Subject::bare_folder(root) };
+        let recipe = &file.recipe;
         let of_source = Subject::source(root, recipe)?;
         match (of_source, found) {
             (Some(mut subject), found) => {
+                subject.judged = file.judged()?.unwrap_or_default();
+                subject.pairs = file.pairs_path();
                 subject.warnings.extend(found.iter().map(|file| {
                     let file = file.display();
                     format!("images, classes and source ids are those of the recipe {file}, as --recipe is not given")
@@ -212,6 +228,8 @@ impl Subject {
             labels: recipe.classes.iter().map(|one| (one.id.clone(), one.label.clone())).collect(),
             warnings,
             unsigned: &[],
+            pairs: None,
+            judged: Judged::default(),
             orientation: recipe.image.exif_orientation,
             naming: Naming::Known,
             storage: Storage::Source(source),
@@ -251,7 +269,7 @@ impl Subject {
         let Some(pin) = read_lists(root).ok().and_then(|lists| lists.pin()) else { return self };
         let here = Client { access: Access { offline: true, ..client.access.clone() }, ..client.clone() };
         let Ok(runtime) = transport::runtime() else { return self };
-        let Ok((_, snapshot)) = runtime.block_on(here.snapshot(&pin)) else { return self };
+        let Ok((registry, snapshot)) = runtime.block_on(here.snapshot(&pin)) else { return self };
         let rows = snapshot.index().rows();
         let ids: HashMap<&str, &str> =
             rows.iter().map(|row| (row.path.as_str(), row.source.as_str())).collect();
@@ -261,6 +279,7 @@ impl Subject {
                 item.source_id = (*id).into();
             }
         }
+        self.judged = judged(&runtime, &registry, &snapshot).unwrap_or_default();
         self.unsigned = snapshot.head.unsigned();
         self.warnings.extend(unsigned::notice(self.unsigned));
         self.naming = Naming::Known;
@@ -382,6 +401,7 @@ impl Subject {
             source_id: row.source.clone(),
         });
         let images = rows.iter().map(|row| (row.blake3, row.length)).collect();
+        let judged = judged(&runtime, &registry, &snapshot)?;
         let version = Version::new(runtime, registry, packs, images);
         Ok(Subject {
             what,
@@ -389,11 +409,20 @@ impl Subject {
             labels: snapshot.classes().iter().map(|class| (class.id.clone(), class.label.clone())).collect(),
             warnings: snapshot.head.warnings,
             unsigned: &[],
+            pairs: None,
+            judged,
             orientation: ExifOrientation::Ignore,
             naming: Naming::Known,
             storage: storage(Box::new(version)),
         })
     }
+}
+
+/// Returns what the pairs of a version come to.
+fn judged(runtime: &Runtime, registry: &Registry, snapshot: &Snapshot) -> Result<Judged> {
+    let Some(pairs) = &snapshot.head.manifest.objects.pairs else { return Ok(Judged::default()) };
+    let bytes = runtime.block_on(registry.object(ObjectKind::Pairs, pairs))?;
+    Ok(Pairs::parse(&registry.locate(ObjectKind::Pairs, &pairs.blake3), &bytes)?.judge())
 }
 
 /// If `root` is the folder of one of a source's splits, returns the folder of the source, and what paths in

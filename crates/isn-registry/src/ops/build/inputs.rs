@@ -18,6 +18,7 @@ use isn_format::ledger::policy::Settled;
 use isn_format::ledger::{self, Ledger};
 use isn_format::manifest::Previous;
 use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::pairs::{self, Judged, Pairs};
 use isn_format::recipe::{Earlier, Recipe};
 use isn_format::split::{self, Assignments};
 
@@ -35,6 +36,8 @@ pub struct Inputs {
     pub(super) exported: Option<Name>,
     pub(super) groups_bytes: Option<Vec<u8>>,
     pub(super) groups: Groups,
+    pub(super) pairs_bytes: Option<Vec<u8>>,
+    pub(super) judged: Judged,
     /// The earlier version that is followed, and its assignments.
     pub(super) previous: Option<(Previous, Assignments)>,
     /// What the user should know of the earlier version, for example that it is yanked.
@@ -42,8 +45,8 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Reads the ledger and the groups beside a recipe. The assignments of an earlier version come from the
-    /// first registry that has them.
+    /// Reads the ledger, the groups and the pairs beside a recipe. The assignments of an earlier version come
+    /// from the first registry that has them.
     ///
     /// # Errors
     /// [`Error::Mistakes`] or [`Error::Invalid`] if a file has mistakes or cannot be read;
@@ -55,13 +58,15 @@ impl Inputs {
         let ledger = ledger.map(|spec| file.beside(&spec.file, ledger::MAX_LEN)).transpose()?;
         let groups = recipe.split.groups.as_deref();
         let groups = groups.map(|groups| file.beside(groups, groups::MAX_LEN)).transpose()?;
+        let pairs = recipe.split.pairs.as_deref();
+        let pairs = pairs.map(|pairs| file.beside(pairs, pairs::MAX_LEN)).transpose()?;
         let earlier = recipe.split.previous;
         let mut warnings = Vec::new();
         let find = |earlier| find_assignments(client, &recipe.name, earlier, &mut warnings);
         let previous = earlier.map(find).transpose()?;
         let exported = file.is_of_registry().then(|| recipe.name.clone());
         let named = exported.as_ref().map_or_else(|| file.what().into(), Name::to_string);
-        let inputs = Self::new(file.text, file.recipe, (ledger_path, ledger), groups, previous)?;
+        let inputs = Self::new(file.text, file.recipe, (ledger_path, ledger), [groups, pairs], previous)?;
         Ok(Inputs { named, exported, warnings, ..inputs })
     }
 
@@ -69,18 +74,34 @@ impl Inputs {
     ///
     /// # Errors
     /// [`Error::Integrity`] if an object is not what its hash says; [`Error::NotFound`] if one is missing;
-    /// [`Error::Network`] if the registry does not answer.
+    /// [`Error::Invalid`] if one is of a newer format; [`Error::Network`] if the registry does not answer.
     pub(crate) fn of_version(runtime: &Runtime, registry: &Registry, snapshot: &Snapshot) -> Result<Self> {
         let objects = &snapshot.head.manifest.objects;
         let (text, recipe) = recipe_of(runtime, registry, snapshot)?;
-        let named = |kind: ObjectKind, object: Option<ObjectRef>| -> Result<Option<Named>> {
-            let Some(object) = object else { return Ok(None) };
+        let manifest = || registry.locate(ObjectKind::Manifest, &snapshot.head.manifest_ref.blake3);
+        let table = |kind: ObjectKind, object: Option<ObjectRef>, name: &str, is_named| {
+            let Some(object) = object.filter(|_| is_named) else {
+                let later = objects.others.iter().find(|other| other.name == name);
+                return match (is_named, later) {
+                    (false, _) => Ok(None),
+                    (true, Some(later)) => {
+                        let format = &later.format;
+                        let why = format!("has {name} of format '{format}': a newer isn may build it again");
+                        Err(Error::invalid(manifest(), why))
+                    }
+                    (true, None) => {
+                        let why = format!("names no {}, and its recipe does", kind.noun());
+                        Err(Error::integrity(manifest(), why))
+                    }
+                };
+            };
             let bytes = runtime.block_on(registry.object(kind, &object))?;
             Ok(Some((registry.locate(kind, &object.blake3), bytes)))
         };
-        let ledger = named(ObjectKind::Corrections, objects.corrections)?;
-        let groups = named(ObjectKind::Groups, objects.groups)?;
-        let manifest = || registry.locate(ObjectKind::Manifest, &snapshot.head.manifest_ref.blake3);
+        let has_ledger = recipe.corrections.is_some();
+        let ledger = table(ObjectKind::Corrections, objects.corrections, "corrections", has_ledger)?;
+        let groups = table(ObjectKind::Groups, objects.groups, "groups", recipe.split.groups.is_some())?;
+        let pairs = table(ObjectKind::Pairs, objects.pairs, "pairs", recipe.split.pairs.is_some())?;
         let previous = match recipe.split.previous {
             Some(Earlier::Assignments(assignments)) => Some(Previous { release: None, assignments }),
             Some(Earlier::Version(_)) => {
@@ -93,14 +114,14 @@ impl Inputs {
         let found = |previous| assignments_of(runtime, registry, previous);
         let previous = previous.map(found).transpose()?;
         let ledger_path = PathBuf::from(ledger_name(&recipe));
-        Self::new(text, recipe, (ledger_path, ledger), groups, previous)
+        Self::new(text, recipe, (ledger_path, ledger), [groups, pairs], previous)
     }
 
     fn new(
         text: String,
         recipe: Recipe,
         (ledger_path, ledger): (PathBuf, Option<Named>),
-        groups: Option<Named>,
+        [groups, pairs]: [Option<Named>; 2],
         previous: Option<(Previous, Assignments)>,
     ) -> Result<Self> {
         let (ledger, ledger_bytes) = match ledger {
@@ -110,6 +131,10 @@ impl Inputs {
         let (groups, groups_bytes) = match groups {
             Some((what, bytes)) => (Groups::parse(&what, &bytes)?, Some(bytes)),
             None => (Groups::default(), None),
+        };
+        let (judged, pairs_bytes) = match pairs {
+            Some((what, bytes)) => (Pairs::parse(&what, &bytes)?.judge(), Some(bytes)),
+            None => (Judged::default(), None),
         };
         let recipe_bytes = text.into_bytes();
         Ok(Inputs {
@@ -122,6 +147,8 @@ impl Inputs {
             exported: None,
             groups_bytes,
             groups,
+            pairs_bytes,
+            judged,
             previous,
             warnings: Vec::new(),
         })

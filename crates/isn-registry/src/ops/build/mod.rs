@@ -31,6 +31,7 @@ use isn_format::ledger::policy::{ClaimCount, Settled};
 use isn_format::manifest::{Manifest, Objects, Tally};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
+use isn_format::pairs::Ties;
 use isn_format::pixel_spec::{ExifOrientation, PIPELINE, Small};
 use isn_format::recipe::{Edition, Recipe};
 use isn_format::shard::FrameWriter;
@@ -46,7 +47,7 @@ const MAX_REPORT: u64 = 1 << 30;
 
 /// What to build.
 pub struct BuildOptions<'a> {
-    /// The recipe, the ledger, the groups and earlier assignments.
+    /// The recipe, the ledger, the groups, the pairs and earlier assignments.
     pub inputs: &'a Inputs,
     /// The raw images.
     pub source: &'a Path,
@@ -168,7 +169,8 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
     let dropped = too_small(recipe, &source, options.jobs, progress)?;
     let settled = inputs.settle(&source)?;
     let previous = inputs.previous.as_ref().map(|(_, assignments)| assignments);
-    let plan = Plan::new(recipe, &settled, &source, &inputs.groups, previous, &dropped)?;
+    let ties = Ties { groups: &inputs.groups, judged: &inputs.judged };
+    let plan = Plan::new(recipe, &settled, &source, ties, previous, &dropped)?;
     let job = job_digest(inputs, &source);
     if let Some(report) = finished(&out, &job)? {
         (options.named)();
@@ -244,6 +246,8 @@ fn job_digest(inputs: &Inputs, source: &Source) -> Digest {
     add(&inputs.recipe_bytes);
     add(inputs.ledger_bytes.as_deref().unwrap_or_default());
     add(inputs.groups_bytes.as_deref().unwrap_or_default());
+    // The recipe says whether it has pairs.
+    inputs.pairs_bytes.iter().for_each(|bytes| add(bytes));
     add(inputs.previous.as_ref().map_or(&[][..], |(previous, _)| previous.assignments.as_bytes()));
     // What is a part for one list is the whole for a shorter one.
     add(&[source.is_part.into()]);
@@ -365,8 +369,8 @@ fn row(planned: &Planned, source_id: &str, done: &Done) -> Row {
     }
 }
 
-/// Writes everything except the shards: index, `classes.csv`, recipe, ledger, groups, assignments, pack,
-/// manifest and report.
+/// Writes everything except the shards: index, `classes.csv`, recipe, ledger, groups, pairs, assignments,
+/// pack, manifest and report.
 #[expect(clippy::too_many_arguments, reason = "the parts of a build meet here, once")]
 fn describe(
     root: &Path,
@@ -398,7 +402,7 @@ fn describe(
         corrections: put_some(ObjectKind::Corrections, &inputs.ledger_bytes)?,
         assignments: put(ObjectKind::Splits, &plan.assignments.to_csv())?,
         groups: put_some(ObjectKind::Groups, &inputs.groups_bytes)?,
-        pairs: None,
+        pairs: put_some(ObjectKind::Pairs, &inputs.pairs_bytes)?,
         others: Vec::new(),
     };
     let counts = index.counts();

@@ -7,7 +7,8 @@ use tokio::runtime::Runtime;
 
 use super::build_output::BuildOutput;
 use crate::ops::audit::Subject;
-use crate::ops::audit::duplicates::leakage;
+use crate::ops::audit::duplicates::{is_same, leakage};
+use crate::ops::pairs::judging;
 use crate::parallel;
 use crate::progress::{Progress, Unit};
 use crate::registry::log::WitnessPolicy;
@@ -26,6 +27,7 @@ use isn_format::ledger::Ledger;
 use isn_format::ledger::policy::Settled;
 use isn_format::log::{Built, History};
 use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::pairs::{Judged, Pairs, Ties};
 use isn_format::possession::{self, Possession};
 use isn_format::recipe::{Earlier, Gates, Rebuilders, Recipe};
 use isn_format::split::{self, Assignments, Split};
@@ -41,9 +43,13 @@ pub(super) fn check(output: &BuildOutput, progress: &dyn Progress) -> Result<Gat
     let (recipe, mut findings) = objects(output).map_err(|e| e.at(At::Build))?;
     let manifest = output.manifest();
     if recipe.gates.leakage && manifest.tally.splits().len() > 1 {
-        for group in leakage(&Subject::build(&output.build)?, parallel::available(), progress)? {
+        let subject = Subject::build(&output.build)?;
+        for group in leakage(&subject, parallel::available(), progress)? {
             let paths: Vec<&str> = group.members.iter().map(|item| item.path.as_str()).collect();
-            findings.push(format!("leakage: {} show one picture", paths.join(" and ")));
+            let file = recipe.split.pairs.as_ref().filter(|_| !is_same(&subject.judged, &group.pair));
+            let judge = file.map(|file| judging(file, &group.pair));
+            let judge = judge.map_or_else(String::new, |line| format!("; if they are different: `{line}`"));
+            findings.push(format!("leakage: {} show one picture{judge}", paths.join(" and ")));
         }
     }
     match findings.is_empty() {
@@ -237,11 +243,20 @@ fn objects(output: &BuildOutput) -> Result<(Recipe, Vec<String>)> {
         }
         None => Groups::default(),
     };
+    let judged = match &objects.pairs {
+        Some(object) => {
+            let (what, bytes) = read(ObjectKind::Pairs, object)?;
+            Pairs::parse(&what, &bytes)?.judge()
+        }
+        None => Judged::default(),
+    };
+    let ties = Ties { groups: &groups, judged: &judged };
     let mut findings = Vec::new();
     licence(&snapshot.head.manifest.licence, &mut findings);
     val(&snapshot.index().counts(), &recipe.gates, recipe.needs_val(), &mut findings);
     replay(snapshot, &recipe, &ledger, &assignments, &mut findings);
-    divided(snapshot, &groups, &mut findings);
+    findings.extend(ties.problems(&recipe.split));
+    divided(snapshot, &ties.joined(), &mut findings);
     Ok((recipe, findings))
 }
 
@@ -333,7 +348,7 @@ fn replay(
     }
 }
 
-/// No group of the recipe may be in more than one split.
+/// No group of the recipe, nor a pair that is the same, may be in more than one split.
 fn divided(snapshot: &Snapshot, groups: &Groups, findings: &mut Vec<String>) {
     let mut sides: BTreeMap<&str, BTreeMap<Split, &str>> = BTreeMap::new();
     for row in snapshot.index().rows() {

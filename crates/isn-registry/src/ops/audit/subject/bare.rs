@@ -12,6 +12,7 @@ use crate::tree_file::{list_of, read_classes, read_sums};
 use isn_format::class::ClassId;
 use isn_format::error::{Error, Result, count};
 use isn_format::ilsvrc2012;
+use isn_format::pairs::Judged;
 use isn_format::pixel_spec::ExifOrientation;
 use isn_format::source_spec::nfc;
 use isn_format::split::Split;
@@ -100,10 +101,10 @@ impl Subject {
         }
         let storage = Storage::Folder { root: root.to_path_buf(), files };
         let labels = Default::default();
-        let unsigned = &[];
+        let (unsigned, pairs, judged) = (&[], None, Judged::default());
         let (what, orientation) = (root.display().to_string(), ExifOrientation::Ignore);
         let naming = if is_ilsvrc { Naming::Names } else { Naming::Paths };
-        Subject { what, images, labels, warnings, unsigned, orientation, naming, storage }
+        Subject { what, images, labels, warnings, unsigned, pairs, judged, orientation, naming, storage }
     }
 }
 

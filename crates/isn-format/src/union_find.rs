@@ -1,4 +1,4 @@
-//! Puts what belongs together into groups.
+//! [`UnionFind`]: puts what belongs together into groups.
 
 /// Groups of what belongs together, directly or through others (union-find).
 #[derive(Clone, Debug)]
