@@ -88,7 +88,8 @@ impl RecipeFile {
     /// Reads what the pairs that the recipe names come to; `None` if it names none.
     ///
     /// # Errors
-    /// As [`RecipeFile::beside`]; [`Error::Mistakes`] if the file has mistakes.
+    /// [`Error::Invalid`] if the file is absent, cannot be read, is no regular file or is too long;
+    /// [`Error::Mistakes`] if it has mistakes.
     pub fn judged(&self) -> Result<Option<Judged>> {
         let Some(name) = self.recipe.split.pairs.as_deref() else { return Ok(None) };
         let (what, bytes) = self.beside(name, pairs::MAX_LEN)?;

@@ -262,7 +262,7 @@ fn a_source_that_is_none_is_told_with_what_it_is() {
     fs::remove_dir_all(sandbox.path("grads-1.0/val/ant")).unwrap();
     build("grads-1.0").fails(1, "is a tree that isn wrote (it has B3SUMS), not source images");
     let ran = sandbox.isn(&["verify-source", "grads@1.0", "--source", "photos", "--registry", "reg"]);
-    let ran = ran.fails(3, "FAILED: photos has none of the 24 source images");
+    let ran = ran.fails(8, "FAILED: photos has none of the 24 source images");
     assert!(!ran.stdout.contains("ant_0"), "{}", ran.stdout);
     helps(&ran, "--source takes the folder", "\u{0}");
 }

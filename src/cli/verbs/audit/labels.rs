@@ -56,7 +56,8 @@ pub(in crate::cli) struct LabelsArgs {
     /// The classes, in the order of the columns
     #[arg(long, value_name = "classes.csv")]
     classes: Option<PathBuf>,
-    /// Which labels to flag [default: prune_by_noise_rate; prune_by_class for embeddings]
+    /// Which labels to flag, or with `several` images that show another class as well [default:
+    /// prune_by_noise_rate; prune_by_class for embeddings]
     #[arg(long, value_enum, value_name = "NAME")]
     filter: Option<FilterName>,
     /// How to rank them [default: self_confidence; second_probability for several]
@@ -110,7 +111,6 @@ enum FilterName {
     PredictedNeqGiven,
     LowNormalizedMargin,
     LowSelfConfidence,
-    /// Images that show another class as well, which are no wrong labels
     Several,
 }
 
@@ -135,7 +135,6 @@ enum RankName {
     SelfConfidence,
     NormalizedMargin,
     ConfidenceWeightedEntropy,
-    /// The largest probability of another class
     SecondProbability,
 }
 

@@ -251,8 +251,8 @@ pub fn audit(client: &Client, options: &LabelsOptions<'_>, progress: &dyn Progre
     })
 }
 
-/// Returns the suspects as label claims for a ledger, each for the suggested class, or with [`Filter::Several`]
-/// for that and its own.
+/// Returns the suspects as label claims for a ledger, each for the suggested class, or with
+/// [`Filter::Several`] for that and its own.
 ///
 /// # Errors
 /// [`Error::Invalid`] if the images or the ids of the classes are not known.

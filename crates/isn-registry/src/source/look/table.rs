@@ -267,8 +267,8 @@ impl Table {
         })
     }
 
-    /// A column that names most of these folders, and one of labels, of which each of them has one and several
-    /// have the same.
+    /// A column that names most of these folders, and one of labels, of which each of them has one and
+    /// several have the same.
     pub(super) fn labels_of(&self, folders: &HashSet<String>) -> Option<(String, String)> {
         let folder = |row: &Vec<String>, at: usize| {
             let name = words(row.get(at)?.rsplit(['/', '\\']).next()?);

@@ -153,11 +153,12 @@ impl Names {
         let mut plain = self::plain(name);
         let mut found = self.images.get_key_value(&plain);
         // A list of the originals, which had another format: `a.dcm` for `a.png`.
-        if let (None, Some((stem, end))) = (found, name.rsplit_once('.')) {
-            if (1..5).contains(&end.len()) && end.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-                plain = self::plain(stem);
-                found = self.images.get_key_value(&plain);
-            }
+        if let (None, Some((stem, end))) = (found, name.rsplit_once('.'))
+            && (1..5).contains(&end.len())
+            && end.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        {
+            plain = self::plain(stem);
+            found = self.images.get_key_value(&plain);
         }
         let (name_of, folder) = found?;
         let above = above.and_then(|above| above.rsplit('/').next()).map(str::to_lowercase);
