@@ -345,8 +345,8 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
             "use the version of isn that wrote it, or a newer one".into()
         }
         Error::LockFile { fault: LockFault::Conflict, .. } => {
-            "delete the lines that begin with <<<<<<<, ======= and >>>>>>>, and of two entries with one path \
-             one. Then run `isn sync`"
+            "delete the lines that begin with <<<<<<<, ======= and >>>>>>>. Where two entries have the same \
+             path, keep the one whose version you want. Then run `isn sync`"
                 .into()
         }
         Error::LockFile { fault: LockFault::Damaged, .. } => {

@@ -321,7 +321,7 @@ fn pairs_are_judged_shown_and_checked_from_a_terminal() {
     let ran = add(["val/ant/copy", "train/ant/0"], "different", &[]).ok();
     let said = "pairs.csv: train/ant/0 and val/ant/copy: Ann decides different: look-alike (2026-11-28)";
     assert!(ran.stdout.contains(said), "{}", ran.stdout);
-    add(["a", "a"], "same", &[]).fails(1, "a: makes no pair with itself");
+    add(["a", "a"], "same", &[]).fails(1, "is given twice: name two different images");
     add(["a", "b"], "equal", &[]).fails(2, "equal");
     add(["a", "b"], "same", &["--evidence", "=1"]).fails(1, "is a formula to a spreadsheet");
     add(["train/ant/0.jpg", "train/cat/1"], "unsure", &[]).fails(0, "train/ant/0.jpg looks like a file");

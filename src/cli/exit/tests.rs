@@ -282,7 +282,7 @@ fn examples() -> Vec<Error> {
         Error::TrustFile { .. } => Error::TrustFile {
             path: "home/trust.toml".into(),
             why: "line 2: expected a string".into(),
-            cure: "correct the file, or remove it and add the keys that you trust again".into(),
+            cure: "correct the line, or move the file away and trust the keys again".into(),
         },
         Error::UnknownSigner { .. } => Error::UnknownSigner {
             what: "the release of birds@1.0".into(),

@@ -92,7 +92,7 @@ impl AddArgs {
             return Err(Error::invalid(&self.says, "is no decision about a pair"));
         };
         let pair = Pair::new(&self.first, &self.second)
-            .ok_or_else(|| Error::invalid(&self.first, "makes no pair with itself: name two images"))?;
+            .ok_or_else(|| Error::invalid(&self.first, "is given twice: name two different images"))?;
         Ok(Decision {
             pair,
             says,
