@@ -47,7 +47,7 @@ def average_precision(scores, found):
 
 
 def ranked(program, work, evidence, rows, labels, *more):
-    """Returns a score for each row, the highest of the most suspect."""
+    """Returns a score for each row, the highest of the most suspect, and whether it is flagged."""
     np.save(work / "evidence.npy", rows)
     np.save(work / "given.npy", labels)
     command = [program, "audit", "labels", evidence, work / "evidence.npy", "--labels", work / "given.npy",
@@ -55,11 +55,12 @@ def ranked(program, work, evidence, rows, labels, *more):
     ran = subprocess.run([str(part) for part in command], check=False, stdout=subprocess.DEVNULL)
     if ran.returncode not in (0, 8):
         raise SystemExit(f"isn ended with {ran.returncode}")
-    scores = np.zeros(len(labels))
+    scores, flagged = np.zeros(len(labels)), np.zeros(len(labels), bool)
     with open(work / "scores.csv") as file:
         for row in csv.DictReader(file):
-            scores[int(row["row"])] = -float(row["score"])
-    return scores
+            at = int(row["row"])
+            scores[at], flagged[at] = -float(row["score"]), row["flagged"] == "1"
+    return scores, flagged
 
 
 def main():
@@ -83,12 +84,15 @@ def main():
     features, probabilities = (np.concatenate(parts) for parts in zip(*batches))
     given = np.array([wnids.index(label) for _, label in train + val])
     of_val = slice(len(train), None)
-    by_network = ranked(args.isn, args.work, "--probs", probabilities[of_val], given[of_val])
-    scores = {"probabilities of 1,000 classes": by_network}
+    by_network = (args.isn, args.work, "--probs", probabilities[of_val], given[of_val])
+    scores = {"probabilities of 1,000 classes": ranked(*by_network)[0]}
+    _, listed = ranked(*by_network, "--filter", "several")
+    found = f"{several[listed].sum()} several, {wrong[listed].sum()} wrong"
+    print(f"--filter several lists {listed.sum()}: {found}", flush=True)
     classes = sorted(set(given))
     ten = np.searchsorted(classes, given)
     for learner in ("both", "ridge", "neighbours"):
-        found = ranked(args.isn, args.work, "--embeddings", features, ten, "--learner", learner)
+        found, _ = ranked(args.isn, args.work, "--embeddings", features, ten, "--learner", learner)
         scores[f"embeddings, {learner}, 10 classes"] = found[of_val]
     others = probabilities[of_val].copy()
     others[np.arange(len(val)), given[of_val]] = 0
