@@ -10,6 +10,7 @@ use isn_format::pairs::MAX_LEN;
 use isn_registry::files;
 use isn_registry::ops::audit::Subject;
 use isn_registry::ops::audit::duplicates::{DuplicatesReport, NearPair};
+use isn_registry::ops::audit::neighbours::Neighbours;
 
 /// What an audit found. Images are told by their positions in [`Subject::images`].
 pub struct Found {
@@ -19,6 +20,8 @@ pub struct Found {
     pub exact: Vec<Vec<usize>>,
     /// Near copies: the pairs that join groups.
     pub near: Vec<NearPair>,
+    /// Neighbours by their embeddings that are no copies by their pixels.
+    pub similar: Vec<Neighbours>,
     /// How many of them are about images that are not there, in words.
     pub elsewhere: Option<String>,
 }
@@ -28,6 +31,9 @@ pub struct Found {
 struct Printed {
     exact: Vec<Vec<String>>,
     pairs: Vec<PrintedPair>,
+    /// An isn from before it knew embeddings prints none.
+    #[serde(default)]
+    similar: Vec<PrintedSimilar>,
     source_ids: BTreeMap<String, String>,
 }
 
@@ -42,6 +48,13 @@ struct PrintedPair {
     similarity: f64,
 }
 
+#[derive(Deserialize)]
+struct PrintedSimilar {
+    a: String,
+    b: String,
+    cosine: f32,
+}
+
 impl Found {
     /// Takes the findings of a run on the same images.
     pub fn of(subject: &Subject, report: &DuplicatesReport) -> Found {
@@ -49,6 +62,7 @@ impl Found {
             what: subject.what.clone(),
             exact: report.exact.iter().map(|group| group.places.clone()).collect(),
             near: report.pairs.clone(),
+            similar: report.similar.clone(),
             elsewhere: None,
         }
     }
@@ -116,6 +130,14 @@ impl Found {
             }
             near.push(NearPair { a, b, distance, mirrored, turned, inverted, similarity });
         }
-        Ok(Found { what, exact, near, elsewhere })
+        let mut similar = Vec::new();
+        for pair in &printed.similar {
+            let (Some(a), Some(b)) = (at(&pair.a)?, at(&pair.b)?) else { continue };
+            if a == b {
+                return Err(Error::invalid(what, format!("has a pair of {} and itself", pair.a)));
+            }
+            similar.push(Neighbours { a, b, cosine: pair.cosine });
+        }
+        Ok(Found { what, exact, near, similar, elsewhere })
     }
 }

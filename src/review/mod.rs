@@ -32,6 +32,7 @@ use isn_format::error::{Error, Result};
 use isn_format::recipe::SplitSpec;
 use isn_format::rows::RowFile;
 use isn_registry::ops::audit::Subject;
+use isn_registry::ops::audit::neighbours::ByImage;
 use isn_registry::{files, row_file};
 
 /// The maximum length of a decision's form, in bytes: it has a few short fields.
@@ -59,6 +60,8 @@ pub enum Reviewed<'a> {
         ledger: PathBuf,
         /// A file of claims besides those of the ledger, as an audit writes them.
         claims: Option<PathBuf>,
+        /// Reads the embeddings of the images, so that the nearest are shown beside a suspect.
+        near: Option<Nearest<'a>>,
     },
     /// Images that look alike.
     Pairs {
@@ -73,6 +76,9 @@ pub enum Reviewed<'a> {
 
 /// Finds the pairs among images.
 pub type Find<'a> = Box<dyn FnOnce(&Subject) -> Result<Found> + 'a>;
+
+/// Reads the embeddings of images.
+pub type Nearest<'a> = Box<dyn FnOnce(&Subject) -> Result<ByImage> + 'a>;
 
 /// A review that is ready to be served.
 pub struct Review {
@@ -175,9 +181,9 @@ impl Review {
             }
         };
         match what {
-            Reviewed::Suspects { ledger, claims } => {
+            Reviewed::Suspects { ledger, claims, near } => {
                 let file = read(&ledger)?;
-                let (work, elsewhere) = Suspects::find(&subject, &classes, &file, claims.as_deref())?;
+                let (work, elsewhere) = Suspects::find(&subject, &classes, &file, claims.as_deref(), near)?;
                 Review::of((subject, classes, reviewer, listen), work, ledger, file, elsewhere)
             }
             Reviewed::Pairs { file: path, find, division } => {

@@ -24,10 +24,31 @@ pub(super) struct Shown {
     pub(super) a: usize,
     /// The second image.
     pub(super) b: usize,
-    /// How they were found, and how the second lies on the first; `None` for exact copies.
-    pub(super) near: Option<NearPair>,
+    /// How they were found.
+    pub(super) how: How,
     /// Their group, by its position in [`NearPairs::groups`].
     pub(super) group: usize,
+}
+
+/// How a pair was found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum How {
+    /// By their pixels: also says how the second lies on the first.
+    Near(NearPair),
+    /// The same bytes, or the same pixels.
+    Exact,
+    /// By their embeddings, which have this cosine. Pixels do not tell that one is a copy.
+    Similar(f32),
+}
+
+impl Shown {
+    /// Returns how the second lies on the first, if pixels tell it.
+    pub(super) fn near(&self) -> Option<&NearPair> {
+        match &self.how {
+            How::Near(near) => Some(near),
+            How::Exact | How::Similar(_) => None,
+        }
+    }
 }
 
 /// The pairs to decide on, in order.
@@ -70,36 +91,48 @@ impl Harm {
 }
 
 impl NearPairs {
-    /// Puts the pairs in their order: near copies before exact ones; then groups across splits, across
-    /// classes, and the others, each as a whole. `written` is the file of decisions, and the reviewer.
+    /// Puts the pairs in their order: near copies, then exact ones, then what is only similar; of each,
+    /// groups across splits, across classes, and the others, each as a whole. `written` is the file of
+    /// decisions, and the reviewer.
     pub(super) fn find(
         subject: &Subject,
         found: Found,
         division: Option<SplitSpec>,
         written: (&Path, &str),
     ) -> Result<Self> {
-        let near = found.near.into_iter().map(|near| (near.a, near.b, Some(near)));
+        let near = found.near.into_iter().map(|near| (near.a, near.b, How::Near(near)));
         // Whoever is like the first member is like all.
         let exact = found.exact.iter().filter_map(|group| group.split_first());
-        let exact = exact.flat_map(|(&first, others)| others.iter().map(move |&other| (first, other, None)));
-        let all: Vec<_> = near.chain(exact).collect();
+        let exact =
+            exact.flat_map(|(&first, others)| others.iter().map(move |&other| (first, other, How::Exact)));
+        let similar = found.similar.into_iter().map(|pair| (pair.a, pair.b, How::Similar(pair.cosine)));
+        let copies: Vec<_> = near.chain(exact).collect();
         let mut joined = UnionFind::new(subject.images.len());
-        for &(a, b, _) in &all {
+        for &(a, b, _) in &copies {
             joined.join(a, b);
         }
-        let groups = joined.groups();
+        let mut groups = joined.groups();
         let by_first: BTreeMap<usize, usize> =
             groups.iter().enumerate().map(|(group, places)| (places[0], group)).collect();
         let mut pairs = Vec::new();
         let mut seen = BTreeSet::new();
-        for (a, b, near) in all {
+        for (a, b, how) in copies.into_iter().chain(similar) {
             let [one, other] = [a, b].map(|at| subject.images[at].source_id.as_str());
             let pair = Pair::new(one, other).ok_or_else(|| {
                 Error::invalid(one, "is the source id of two images: name the recipe with --recipe")
             })?;
-            if seen.insert(pair.clone()) {
-                pairs.push(Shown { pair, a, b, near, group: by_first[&joined.first(a)] });
+            if !seen.insert(pair.clone()) {
+                continue;
             }
+            let group = match how {
+                // Whoever is similar to a copy is none: it is decided on alone.
+                How::Similar(_) => {
+                    groups.push(vec![a, b]);
+                    groups.len() - 1
+                }
+                How::Near(_) | How::Exact => by_first[&joined.first(a)],
+            };
+            pairs.push(Shown { pair, a, b, how, group });
         }
         if pairs.is_empty() {
             return Err(Error::invalid(found.what, "has no duplicates: there is nothing to review"));
@@ -107,7 +140,12 @@ impl NearPairs {
         let harm: Vec<Harm> = groups.iter().map(|places| Harm::of(subject, places)).collect();
         pairs.sort_by_cached_key(|shown| {
             let &Shown { a, b, group, .. } = shown;
-            (shown.near.is_none(), harm[group], group, Harm::of(subject, &[a, b]), a, b)
+            let kind = match shown.how {
+                How::Near(_) => 0,
+                How::Exact => 1,
+                How::Similar(_) => 2,
+            };
+            (kind, harm[group], group, Harm::of(subject, &[a, b]), a, b)
         });
         let (path, reviewer) = written;
         let rows: Vec<Decision> =

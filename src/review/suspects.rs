@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use maud::Markup;
 
-use super::{Desk, Form, Then, Work, page};
+use super::{Desk, Form, Nearest, Then, Work, page};
 use isn_format::class::ClassId;
 use isn_format::error::{Error, Result, count};
 use isn_format::ledger::date::timestamp;
@@ -111,12 +111,14 @@ impl Desk<Suspects> {
 
 impl Suspects {
     /// Finds the suspects among the images: those of the claims in `file`, in its order, or without it those
-    /// of the ledger. Also says how many images with claims are not there.
+    /// of the ledger. With embeddings, the images beside them are the nearest. Also says how many images with
+    /// claims are not there.
     pub(super) fn find(
         subject: &Subject,
         classes: &BTreeMap<ClassId, String>,
         ledger: &Ledger,
         file: Option<&Path>,
+        near: Option<Nearest<'_>>,
     ) -> Result<(Self, Option<String>)> {
         let given = match file {
             Some(file) => {
@@ -185,11 +187,14 @@ impl Suspects {
                 by_class.entry(class).or_default().push(at);
             }
         }
+        let near = near.map(|open| open(subject)).transpose()?;
         for suspect in &mut suspects {
+            let some = |all: &Vec<usize>| match &near {
+                Some(near) => near.nearest(suspect.at, all, NEIGHBOURS),
+                None => spread(all, suspect.at),
+            };
             let like = |class: Option<&ClassId>| {
-                class
-                    .and_then(|class| by_class.get(class))
-                    .map_or_else(Vec::new, |all| spread(all, suspect.at))
+                class.and_then(|class| by_class.get(class)).map_or_else(Vec::new, some)
             };
             let (given, suggested) =
                 (like(subject.images[suspect.at].class.as_ref()), like(suspect.suggested.first()));

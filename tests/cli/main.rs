@@ -22,6 +22,8 @@ mod demo;
 mod diff;
 mod doctor;
 mod durability;
+#[cfg(feature = "onnx")]
+mod embeddings;
 mod export;
 mod faults;
 mod folders;

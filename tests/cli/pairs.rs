@@ -231,7 +231,13 @@ fn what_is_wrong_with_pairs_is_told_at_once() {
     sandbox.write("pairs.csv", b"kind,first\n");
     sandbox.isn(&partial).fails(1, "line 1: the header must be kind,first,second,says,");
     std::fs::remove_file(sandbox.path("pairs.csv")).unwrap();
-    sandbox.isn(&partial).fails(1, "recipe.toml names pairs.csv");
+    let absent =
+        "recipe.toml names pairs.csv, which does not exist: `isn pairs add` and `isn review --pairs` make it";
+    sandbox.isn(&partial).fails(1, absent);
+    // Nobody has decided yet: an audit goes on.
+    let audit = sandbox.isn(&["audit", "duplicates", "raw", "--recipe", "recipe.toml"]);
+    let warning = "the recipe names ./pairs.csv, which does not exist yet: no pair is judged";
+    assert_eq!(audit.stderr.matches(warning).count(), 1, "{}", audit.stderr);
     edit(&sandbox, |text| text.replace("isn-recipe/2", "isn-recipe/1"));
     sandbox.isn(&BUILD).fails(1, "[split] pairs needs format = \"isn-recipe/2\"");
 }

@@ -5,7 +5,7 @@
 //! | verbs | [`ops`] | one file a verb: build, publish, pull, verify, …; each returns a report |
 //! | steps | [`steps`] | steps that several verbs share |
 //! | a user's side | [`client`], [`settings`] | which registries to look in and whom to believe; what the environment and the user's files say |
-//! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`keyring`], [`recipe_file`], [`row_file`], `tree_file`, [`lock_file`], [`demo`], [`dataset`] | where versions, fetched objects, trusted keys, remembered logs, own keys, recipes, ledgers and pairs, trees, lock files, drawn images and images read in place are kept |
+//! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`keyring`], [`recipe_file`], [`row_file`], [`embeddings`], `tree_file`, [`lock_file`], [`demo`], [`dataset`] | where versions, fetched objects, trusted keys, remembered logs, own keys, recipes, ledgers and pairs, vectors of images, trees, lock files, drawn images and images read in place are kept |
 //! | things | [`source`], [`plan`], [`audit`], [`export`], [`sheet`], [`identity`] | one noun each |
 //! | words | [`files`], [`html`], [`parallel`], [`progress`], [`url`] | the vocabulary of all the rest |
 //!
@@ -52,6 +52,7 @@ pub mod cache;
 pub mod client;
 pub mod dataset;
 pub mod demo;
+pub mod embeddings;
 pub mod export;
 pub mod files;
 pub mod html;

@@ -103,6 +103,18 @@ impl RecipeFile {
     pub(crate) fn beside(&self, file: &str, longest: u64) -> Result<(String, Vec<u8>)> {
         let path = self.path_of(file);
         let named = |why: String| Error::invalid(&self.what, format!("names {file}: {why}"));
+        if matches!(self.beside, Beside::Folder(_)) && files::is_absent(&path) {
+            let split = &self.recipe.split;
+            let makes = if split.pairs.as_deref() == Some(file) {
+                "`isn pairs add` and `isn review --pairs` make it"
+            } else if split.groups.as_deref() == Some(file) {
+                "`isn audit duplicates --groups` makes it"
+            } else {
+                "`isn ledger add` and `isn review --ledger` make it"
+            };
+            let why = format!("names {file}, which does not exist: {makes}; or take it out of the recipe");
+            return Err(Error::invalid(&self.what, why));
+        }
         let bytes = match &self.beside {
             Beside::Folder(_) => files::read_beside(&path, longest).map_err(|e| match e {
                 Error::Io { .. } => named(chain(&e)),

@@ -12,11 +12,12 @@ use crate::cli::exit::ExitCode;
 use crate::cli::output::Output;
 use crate::cli::run::{Run, Verb};
 use crate::cli::values::parse_person;
-use crate::review::{Found, Review, ReviewOptions, ReviewReport, Reviewed};
+use crate::review::{Found, Nearest, Review, ReviewOptions, ReviewReport, Reviewed};
 use isn_format::class::ClassId;
 use isn_format::error::Result;
 use isn_format::pairs::Judged;
 use isn_registry::ops::audit::duplicates::{NearOptions, duplicates};
+use isn_registry::ops::audit::neighbours::{ByImage, COSINE, neighbours};
 use isn_registry::ops::audit::{FolderRecipe, Subject};
 
 /// Arguments of `isn review`. The file of decisions says what is reviewed: suspects have a ledger, pairs a
@@ -35,6 +36,11 @@ pub(in crate::cli) struct ReviewArgs {
     /// The pairs: what `isn audit duplicates --json` printed [default: the audit is run first]
     #[arg(long, value_name = "FILE", conflicts_with = "ledger")]
     duplicates: Option<PathBuf>,
+    /// Embeddings of the images: .npy with one row per image, or a folder of `isn audit labels
+    /// --save-embeddings`. Beside a suspect are then the nearest images of each class; of pairs, the audit
+    /// has those of neighbours as well
+    #[arg(long, value_name = "PATH", conflicts_with = "duplicates")]
+    embeddings: Option<PathBuf>,
     #[command(flatten)]
     recipe: RecipeArg,
     /// Your name, which is recorded with each decision
@@ -105,12 +111,21 @@ impl ReviewArgs {
     ) -> Reviewed<'a> {
         let Some(file) = self.decisions.pairs.clone() else {
             let ledger = self.decisions.ledger.clone().unwrap_or_default();
-            return Reviewed::Suspects { ledger, claims: self.suspects.clone() };
+            let near = |path: &'a PathBuf| -> Nearest<'a> {
+                Box::new(move |subject| ByImage::open(subject, path, run.jobs, &run.progress))
+            };
+            let near = self.embeddings.as_ref().map(near);
+            return Reviewed::Suspects { ledger, claims: self.suspects.clone(), near };
         };
         let find = |subject: &Subject| match &self.duplicates {
             Some(printed) => Found::read(printed, subject),
             None => {
-                let report = duplicates(subject, NearOptions::default(), run.jobs, &run.progress)?;
+                let neighbours = match &self.embeddings {
+                    Some(path) => neighbours(subject, path, COSINE, run.jobs, &run.progress)?,
+                    None => Vec::new(),
+                };
+                let options = NearOptions { neighbours: &neighbours, ..NearOptions::default() };
+                let report = duplicates(subject, options, run.jobs, &run.progress)?;
                 Ok(Found::of(subject, &report))
             }
         };

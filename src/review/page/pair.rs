@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::{button, nav};
 use crate::review::Desk;
 use crate::review::effects::Effects;
-use crate::review::pairs::{Harm, NearPairs, Shown, differ};
+use crate::review::pairs::{Harm, How, NearPairs, Shown, differ};
 use isn_format::error::count;
 use isn_format::pairs::{Decision, Reason};
 use isn_format::pixel_spec::ExifOrientation;
@@ -54,14 +54,14 @@ pub(in crate::review) fn pair(desk: &Desk<NearPairs>, at: usize) -> Markup {
                 div.tools {
                     @for (key, id, what) in VIEWS { label for=(id) data-key=(key) { kbd { (key) } (what) } }
                     label for="hold" data-key="h" { kbd { "h" } "hold the second" }
-                    @if lies(shown.near.as_ref()).is_some() {
+                    @if lies(shown.near()).is_some() {
                         label for="as-stored" data-key="x" { kbd { "x" } "as it is stored" }
                     }
                 }
                 div class=(if desk.subject.turns() { "pictures" } else { "pictures unturned" }) {
                     figure.first { (desk.picture(shown.a, "large")) figcaption { "1" } }
                     figure.second {
-                        (desk.picture(shown.b, &laid(shown.near.as_ref()))) figcaption { "2" }
+                        (desk.picture(shown.b, &laid(shown.near()))) figcaption { "2" }
                     }
                 }
             }
@@ -81,7 +81,11 @@ pub(in crate::review) fn pair(desk: &Desk<NearPairs>, at: usize) -> Markup {
 fn found(desk: &Desk<NearPairs>, shown: &Shown) -> Markup {
     html! {
         h1 {
-            @if shown.near.is_some() { "near copies" } @else { "exact copies" }
+            @match shown.how {
+                How::Near(_) => { "near copies" },
+                How::Exact => { "exact copies" },
+                How::Similar(_) => { "similar" },
+            }
             @match Harm::of(&desk.subject, &[shown.a, shown.b]) {
                 Harm::AcrossSplits => { " " b.harm { "in two splits" } },
                 Harm::AcrossClasses => { " " b.harm { "of two classes" } },
@@ -89,13 +93,16 @@ fn found(desk: &Desk<NearPairs>, shown: &Shown) -> Markup {
             }
         }
         p.dim {
-            @match &shown.near {
-                Some(near) => {
+            @match &shown.how {
+                How::Near(near) => {
                     "similarity " (format!("{:.4}", near.similarity)) " · " (near.distance)
                     " of 63 bits differ"
                     @if let Some(how) = lies(Some(near)) { " · 2 is " (how) ", and shown laid back" }
                 },
-                None => { "the same bytes, or the same pixels" },
+                How::Exact => { "the same bytes, or the same pixels" },
+                How::Similar(cosine) => {
+                    "cosine of their embeddings " (format!("{cosine:.4}")) " · no copies by their pixels"
+                },
             }
         }
     }

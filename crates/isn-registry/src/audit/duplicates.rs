@@ -211,6 +211,23 @@ pub fn candidates(
     all
 }
 
+/// Returns all guesses about two pictures, whatever their hashes are, by their positions in the list.
+pub fn guesses_about((a, one): (u32, &Print), (b, other): (u32, &Print)) -> Vec<Candidate> {
+    let mut all = Vec::new();
+    for ((a, one), (b, other)) in [((a, one), (b, other)), ((b, other), (a, one))] {
+        for guess in guesses() {
+            for to in [0, FULL] {
+                let guess = Guess { to, ..guess };
+                if let (Some(from), Some(to)) = (guess.hash(one), other.hash(to)) {
+                    let distance = (from ^ to).count_ones();
+                    all.push(Candidate { one: a, other: b, distance, guess });
+                }
+            }
+        }
+    }
+    all
+}
+
 /// Returns the pairs of which one picture, taken in one of some ways, is near one of some parts of the other.
 fn all_of(
     prints: &[Option<&Print>],

@@ -1,5 +1,7 @@
 //! [`Matrix`]: rows of numbers in their original precision.
 
+use isn_format::error::{Error, Result};
+
 /// The maximum length of a file of numbers or labels, in bytes: ten million images with 1,000 numbers in
 /// single precision have 40 GB.
 pub const MAX_LEN: u64 = 64 << 30;
@@ -62,6 +64,20 @@ impl Matrix {
     /// Returns the numbers of a row.
     pub fn row(&self, row: usize) -> impl ExactSizeIterator<Item = f64> + Clone + '_ {
         (0..self.columns).map(move |column| self.at(row, column))
+    }
+
+    /// Fails unless every number is finite. Errors call the matrix `what`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the first row and column of another one.
+    pub fn check_finite(&self, what: &str) -> Result<()> {
+        let wrong = |row| Some((row, self.row(row).enumerate().find(|(_, x)| !x.is_finite())?));
+        match (0..self.rows).find_map(wrong) {
+            Some((row, (column, x))) => {
+                Err(Error::invalid(what, format!("row {row}, column {column} is {x}: expected a number")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Rounds a result in double precision to the precision of the numbers. One operation on two singles in

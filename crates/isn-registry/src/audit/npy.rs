@@ -93,6 +93,19 @@ pub(crate) fn shown(shape: &[usize]) -> String {
     }
 }
 
+/// Returns the header of an array: version 1.0 of NumPy's format, with elements row by row.
+pub(crate) fn header(kind: &str, shape: &[usize]) -> Vec<u8> {
+    let mut text = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {}, }}", shown(shape));
+    // The elements begin at a multiple of 64 bytes, and the last byte before them is a line feed.
+    let total = (10 + text.len() + 1).next_multiple_of(64);
+    text.extend(std::iter::repeat_n(' ', total - 10 - text.len() - 1));
+    text.push('\n');
+    let mut out = [MAGIC, &[1, 0]].concat();
+    out.extend_from_slice(&(text.len() as u16).to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
+    out
+}
+
 /// Reads a file of `length` bytes, which errors call `what`.
 ///
 /// # Errors

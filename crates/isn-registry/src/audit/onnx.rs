@@ -1,8 +1,10 @@
 //! [`Network`]: computes one tensor of an ONNX model of the user's with `tract` (feature `onnx`).
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tract_onnx::pb::{GraphProto, TensorProto};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::infer::Factoid as _;
 use tract_onnx::tract_hir::internal::DimLike as _;
@@ -23,8 +25,12 @@ pub struct Network {
     model: Arc<TypedRunnableModel>,
     layout: InputLayout,
     size: usize,
+    layer: String,
     what: String,
 }
+
+/// The library that runs models, with its version: another one may round otherwise.
+pub const LIBRARY: &str = "tract-onnx 0.23.9";
 
 /// The maximum length of a model, in bytes, which is that of the format.
 const MAX_MODEL: u64 = 2 << 30;
@@ -90,13 +96,24 @@ impl Network {
                 model.select_output_outlets(&[first]).map_err(cannot("use"))?;
             }
         }
+        let output = model.output_outlets().map_err(cannot("read"))?[0];
+        let layer = match (&model.node(output.node).name, output.slot) {
+            (name, 0) => name.clone(),
+            (name, slot) => format!("{name}:{slot}"),
+        };
         let model = model.into_optimized().map_err(cannot("run"))?.into_runnable().map_err(cannot("run"))?;
-        Ok(Network { model, layout, size, what })
+        Ok(Network { model, layout, size, layer, what })
     }
 
     /// Returns the side of its pictures, in pixels.
     pub fn side(&self) -> usize {
         self.size
+    }
+
+    /// Returns the name of the layer: of the node that makes it and, unless that is 0, the number of its
+    /// output.
+    pub fn layer(&self) -> &str {
+        &self.layer
     }
 
     /// Returns the numbers of the layer for one picture of `side × side × 3` values, row by row, with three
@@ -122,8 +139,44 @@ impl Network {
     }
 }
 
+/// Returns the files in which a model keeps weights outside of its own, sorted.
+///
+/// # Errors
+/// [`Error::Invalid`] if `tract` cannot read the model.
+pub fn weight_files(path: &Path) -> Result<Vec<PathBuf>> {
+    fn collect(graph: &GraphProto, found: &mut BTreeSet<PathBuf>) {
+        let mut add = |tensor: &TensorProto| {
+            let location = tensor.external_data.iter().filter(|entry| entry.key == "location");
+            found.extend(location.map(|entry| PathBuf::from(&entry.value)));
+        };
+        graph.initializer.iter().for_each(&mut add);
+        let attributes = || graph.node.iter().flat_map(|node| &node.attribute);
+        attributes().flat_map(|one| one.t.iter().chain(&one.tensors)).for_each(add);
+        attributes().flat_map(|one| one.g.iter().chain(&one.graphs)).for_each(|graph| collect(graph, found));
+    }
+    let proto = tract_onnx::onnx().proto_model_for_path(path);
+    let proto = proto.map_err(|e| Error::invalid(path.display(), format!("tract cannot read it: {e:#}")))?;
+    let mut found = BTreeSet::new();
+    proto.graph.iter().for_each(|graph| collect(graph, &mut found));
+    let folder = path.parent().unwrap_or(Path::new(""));
+    Ok(found.into_iter().map(|file| folder.join(file)).collect())
+}
+
 fn last_layers(model: &InferenceModel) -> String {
     let named = model.nodes().iter().rev().filter(|node| !node.inputs.is_empty());
     let names: Vec<String> = named.take(8).map(|node| format!("'{}'", node.name)).collect();
     names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_the_library_is_the_one_that_is_linked() {
+        let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock");
+        let lock = std::fs::read_to_string(lock).unwrap();
+        let (name, version) = LIBRARY.split_once(' ').unwrap();
+        assert!(lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n")), "{LIBRARY}");
+    }
 }

@@ -9,6 +9,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::{About, Image, Shard, Writer};
+use crate::audit::npy::header;
 use isn_format::error::{Error, Result};
 use isn_format::split::Split;
 
@@ -107,35 +108,5 @@ impl Writer for Npz<'_> {
             Err(e) => return Err(refuse(e.into())),
         };
         out.into_inner().map(drop).map_err(|e| refuse(e.into_error()))
-    }
-}
-
-/// Returns the header of an array: version 1.0 of NumPy's format, with elements row by row.
-fn header(kind: &str, shape: &[usize]) -> Vec<u8> {
-    let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
-    let shape = if let [one] = &shape[..] { format!("({one},)") } else { format!("({})", shape.join(", ")) };
-    let mut text = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}");
-    // The elements begin at a multiple of 64 bytes, and the last byte before them is a line feed.
-    let total = (10 + text.len() + 1).next_multiple_of(64);
-    text.extend(std::iter::repeat_n(' ', total - 10 - text.len() - 1));
-    text.push('\n');
-    let mut out = b"\x93NUMPY\x01\x00".to_vec();
-    out.extend_from_slice(&(text.len() as u16).to_le_bytes());
-    out.extend_from_slice(text.as_bytes());
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn headers_end_where_elements_may_begin() {
-        for shape in [&[][..], &[3], &[1300, 160, 160, 3]] {
-            let header = header("|u1", shape);
-            assert_eq!((header.len() % 64, header.last()), (0, Some(&b'\n')));
-        }
-        let text = String::from_utf8(header("<i8", &[3])[10..].to_vec()).unwrap();
-        assert_eq!(text.trim_end(), "{'descr': '<i8', 'fortran_order': False, 'shape': (3,), }");
     }
 }

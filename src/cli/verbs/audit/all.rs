@@ -41,8 +41,9 @@ impl Verb for AllArgs {
         check_outputs([(&self.near.groups, Replaced::Table(HEADER)), (&self.html, Replaced::Page)])?;
         let subject = self.target.open(run, self.near.groups.as_deref())?;
         let looks = look(&subject, run.jobs, &run.progress)?;
-        let copies =
-            audit::duplicates::among(&subject, &looks, self.near.options(), run.jobs, &run.progress)?;
+        let neighbours = self.near.neighbours(&subject, run)?;
+        let near = self.near.options(&neighbours);
+        let copies = audit::duplicates::among(&subject, &looks, near, run.jobs, &run.progress)?;
         let remarks = audit::images::among(&looks, &self.limits.limits());
         let counts = audit::balance::balance(&subject, self.discordance.discordance);
         self.near.write_groups(&copies)?;
@@ -51,7 +52,7 @@ impl Verb for AllArgs {
             sheet::add_all(page, &subject, (&copies, &remarks, &counts), &todo)
         })?;
 
-        let mut text = duplicates::text(&copies);
+        let mut text = duplicates::text(&subject, &copies);
         self.target.say_how_to_judge(&subject, &copies, &mut text);
         for more in [images::text(&subject, &remarks), balance::text(&subject, &counts)] {
             text.blank();

@@ -18,7 +18,8 @@ use isn_format::ledger::date::timestamp;
 use isn_registry::audit::labels::{Filter, Rank, Suspect};
 use isn_registry::audit::learn::Learner;
 use isn_registry::files::{self, Replaced};
-use isn_registry::ops::audit::features::ModelOptions;
+use isn_registry::ops::audit::Subject;
+use isn_registry::ops::audit::features::{ModelOptions, Saved, Share, save_share};
 use isn_registry::ops::audit::labels::{
     Evidence, LabelsOptions, LabelsReport, SCORES, add_to_sheet, audit, claims, table,
 };
@@ -40,7 +41,7 @@ pub(in crate::cli) struct LabelsArgs {
     /// .parquet
     #[arg(long, value_name = "FILE")]
     probs: Option<PathBuf>,
-    /// Embeddings, one row per image: .npy
+    /// Embeddings: .npy with one row per image, or a folder of --save-embeddings
     #[arg(long, value_name = "FILE")]
     embeddings: Option<PathBuf>,
     /// An ONNX model that computes embeddings of the images
@@ -81,6 +82,15 @@ pub(in crate::cli) struct LabelsArgs {
     /// The standard deviation to divide each channel by
     #[arg(long, value_name = "A,B,C", requires = "onnx", value_parser = three, default_value = "58.395,57.12,57.375")]
     std: [f32; 3],
+    /// Keep the embeddings in this folder, and compute only those that it lacks. It is made if it does not
+    /// exist
+    #[arg(long, value_name = "FOLDER", requires = "onnx")]
+    save_embeddings: Option<PathBuf>,
+    /// Compute and keep only part I of N equal parts of the images, and audit nothing, so that several
+    /// machines can share the work
+    #[arg(long, value_name = "I/N", requires = "save_embeddings", value_parser = share,
+        conflicts_with_all = ["html", "scores", "claims", "labels"])]
+    part: Option<Share>,
     /// The maximum number of suspects to print [default: 20 as text, all as JSON]
     #[arg(long, value_name = "N")]
     top: Option<usize>,
@@ -192,7 +202,45 @@ fn three(text: &str) -> Result<[f32; 3], String> {
         .ok_or_else(|| "expected three numbers: A,B,C".into())
 }
 
+/// Parses which of how many parts, counted from 1.
+fn share(text: &str) -> Result<Share, String> {
+    let parse = || {
+        let (part, of) = text.split_once('/')?;
+        let (part, of): (usize, usize) = (part.parse().ok()?, of.parse().ok()?);
+        (1..=of).contains(&part).then(|| Share { part: part - 1, of })
+    };
+    parse().ok_or_else(|| "expected I/N, such as 2/8".into())
+}
+
 impl LabelsArgs {
+    /// Keeps the embeddings of a part of the images.
+    fn save_share(&self, run: &Run, evidence: &Evidence<'_>, share: Share) -> Result<ExitCode> {
+        let (&Evidence::Model { model, ref options, save: Some(folder) }, Some(target)) =
+            (evidence, &self.target)
+        else {
+            return Err(Error::invalid("--part", "is of the images of a folder or a version"));
+        };
+        let recipe = run.folder_recipe(&self.recipe, None)?;
+        let subject = Subject::open(&run.client(&self.registry)?, target, recipe.as_ref(), &run.progress)?;
+        let Saved { images, undecodable } =
+            save_share(&subject, (model, options), folder, share, run.jobs, &run.progress)?;
+        let (part, of) = (share.part + 1, share.of);
+        let saved = count(images - undecodable, "embedding");
+        let mut text = Page::of(format_args!("{saved} of part {part} of {of} in {}", folder.display()));
+        if undecodable > 0 {
+            let what = count(undecodable, "image");
+            writeln!(text, "  {what} cannot be decoded (`isn audit images` lists them)");
+        }
+        run.output.warn(&subject.warnings);
+        let folder = folder.display().to_string();
+        let object = json!({
+            "folder": folder, "part": part, "parts": of, "embeddings": images - undecodable,
+            "undecodable": undecodable, "warnings": subject.warnings,
+        });
+        run.output.print(&text, object);
+        Ok(ExitCode::SUCCESS)
+    }
+
     fn evidence(&self) -> Result<Evidence<'_>> {
         Ok(match (&self.probs, &self.embeddings, &self.onnx) {
             (Some(file), _, _) => Evidence::Probabilities(file),
@@ -208,7 +256,7 @@ impl LabelsArgs {
                     mean: self.mean,
                     deviation: self.std,
                 };
-                Evidence::Model(model, options)
+                Evidence::Model { model, options, save: self.save_embeddings.as_deref() }
             }
             (None, None, None) => Evidence::Pixels,
         })
@@ -216,10 +264,20 @@ impl LabelsArgs {
 }
 
 impl Verb for LabelsArgs {
+    fn kept(&self) -> Option<&'static str> {
+        Some(match self.save_embeddings {
+            Some(_) => "the embeddings in the folder are kept; run the same command again to go on",
+            None => "nothing half-written is left; run the same command again",
+        })
+    }
+
     fn run(&self, run: &Run) -> Result<ExitCode> {
         check_outputs([(&self.html, Replaced::Page), (&self.scores, Replaced::Table(SCORES))])?;
         self.claims.as_deref().map_or(Ok(()), files::check_output)?;
         let evidence = self.evidence()?;
+        if let Some(share) = self.part {
+            return self.save_share(run, &evidence, share);
+        }
         let recipe = run.folder_recipe(&self.recipe, self.claims.as_deref())?;
         let filter = self.filter.map_or_else(|| evidence.filter(), Filter::from);
         let usual = match filter {

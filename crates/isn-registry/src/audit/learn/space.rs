@@ -13,9 +13,7 @@ pub struct Space {
 impl Space {
     /// Normalises embeddings. A dimension that never varies, and an empty row, become zero.
     pub fn of(embeddings: &Matrix) -> Self {
-        let (rows, dimensions) = (embeddings.rows(), embeddings.columns());
-        let mut values: Vec<f64> = Vec::with_capacity(rows * dimensions);
-        (0..rows).for_each(|row| values.extend(embeddings.row(row)));
+        let Space { rows, dimensions, mut values } = Space::as_is(embeddings);
         let count = rows.max(1) as f64;
         let mut mean = vec![0.0; dimensions];
         let mut deviation = vec![0.0; dimensions];
@@ -31,11 +29,22 @@ impl Space {
                 let d = d.sqrt();
                 *x = if d > 1e-12 { (*x - m) / d } else { 0.0 };
             }
-            let length = row.iter().map(|x| x * x).sum::<f64>().sqrt();
-            if length > 0.0 {
-                row.iter_mut().for_each(|x| *x /= length);
-            }
+            to_unit(row);
         }
+        Space { rows, dimensions, values }
+    }
+
+    /// Scales every row to length 1, and leaves the dimensions as they are.
+    pub fn unit(embeddings: &Matrix) -> Self {
+        let mut space = Space::as_is(embeddings);
+        space.values.chunks_exact_mut(space.dimensions.max(1)).for_each(to_unit);
+        space
+    }
+
+    fn as_is(embeddings: &Matrix) -> Self {
+        let (rows, dimensions) = (embeddings.rows(), embeddings.columns());
+        let mut values: Vec<f64> = Vec::with_capacity(rows * dimensions);
+        (0..rows).for_each(|row| values.extend(embeddings.row(row)));
         Space { rows, dimensions, values }
     }
 
@@ -72,4 +81,11 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
         }
     }
     lanes.iter().sum::<f64>() + rest
+}
+
+fn to_unit(row: &mut [f64]) {
+    let length = row.iter().map(|x| x * x).sum::<f64>().sqrt();
+    if length > 0.0 {
+        row.iter_mut().for_each(|x| *x /= length);
+    }
 }

@@ -189,3 +189,13 @@ fn texts_truth_values_and_three_dimensions() {
     let fortran = open(&file(1, &header("|i1", "True", "(1, 2)"), &[1, 2])).err().unwrap().to_string();
     assert!(fortran.contains("np.ascontiguousarray"), "{fortran}");
 }
+
+#[test]
+fn headers_end_where_elements_may_begin() {
+    for shape in [&[][..], &[3], &[1300, 160, 160, 3]] {
+        let header = super::header("|u1", shape);
+        assert_eq!((header.len() % 64, header.last()), (0, Some(&b'\n')));
+    }
+    let text = String::from_utf8(super::header("<i8", &[3])[10..].to_vec()).unwrap();
+    assert_eq!(text.trim_end(), "{'descr': '<i8', 'fortran_order': False, 'shape': (3,), }");
+}

@@ -2,14 +2,15 @@
 //! copy that was saved again, resized, lightened, trimmed, framed, mirrored or turned. It also tells which of
 //! them are in more than one split.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use rayon::prelude::*;
 
 use super::different::{ByDigest, Different};
 use super::looks::look;
+use super::neighbours::Neighbours;
 use super::subject::{Item, Subject};
-use crate::audit::duplicates::{Candidate, candidates};
+use crate::audit::duplicates::{Candidate, candidates, guesses_about};
 use crate::audit::look::{Look, Seen, levels};
 use crate::audit::print::Print;
 use crate::audit::similar::{Detail, SIMILAR, similarity};
@@ -31,16 +32,18 @@ const GUESSES: usize = 4;
 
 /// What counts as a copy.
 #[derive(Clone, Copy, Debug)]
-pub struct NearOptions {
+pub struct NearOptions<'a> {
     /// The maximum number of bits, of 64, in which two hashes may differ.
     pub distance: u32,
     /// The minimum similarity of the details, up to 1.
     pub similarity: f64,
+    /// Pairs that may be copies whatever their hashes are.
+    pub neighbours: &'a [Neighbours],
 }
 
-impl Default for NearOptions {
+impl Default for NearOptions<'_> {
     fn default() -> Self {
-        NearOptions { distance: 11, similarity: SIMILAR }
+        NearOptions { distance: 11, similarity: SIMILAR, neighbours: &[] }
     }
 }
 
@@ -51,7 +54,8 @@ pub struct NearPair {
     pub a: usize,
     /// The second image, which comes after the first.
     pub b: usize,
-    /// The number of bits in which the hashes differ by which it was found.
+    /// The number of bits in which the hashes differ by which it was found; of neighbours, more than the
+    /// options allow.
     pub distance: u32,
     /// Whether the second is a mirror image of the first.
     pub mirrored: bool,
@@ -120,6 +124,8 @@ pub struct DuplicatesReport {
     pub pairs: Vec<NearPair>,
     /// All groups, exact and near. Every image is in at most one.
     pub groups: Vec<Group>,
+    /// Neighbours that are in no group together: those in two splits first, then the nearest.
+    pub similar: Vec<Neighbours>,
     /// The number of images with too little contrast for near copies to be found.
     pub low_contrast: usize,
     /// The number of images that cannot be decoded, and were compared by their bytes alone.
@@ -185,7 +191,7 @@ pub fn is_same(judged: &Judged, [one, other]: &[String; 2]) -> bool {
 /// threads cannot be started.
 pub fn duplicates(
     subject: &Subject,
-    options: NearOptions,
+    options: NearOptions<'_>,
     jobs: usize,
     progress: &dyn Progress,
 ) -> Result<DuplicatesReport> {
@@ -210,7 +216,7 @@ pub fn leakage(subject: &Subject, jobs: usize, progress: &dyn Progress) -> Resul
 pub fn among(
     subject: &Subject,
     looks: &[Look],
-    options: NearOptions,
+    options: NearOptions<'_>,
     jobs: usize,
     progress: &dyn Progress,
 ) -> Result<DuplicatesReport> {
@@ -234,8 +240,10 @@ pub fn among(
         .collect();
     let pool = crate::parallel::pool(jobs)?;
     progress.begin("compare hashes", Unit::Images, looks.len() as u64);
-    let found = pool.install(|| candidates(&prints, options.distance, |more| progress.advance(more as u64)));
+    let mut found =
+        pool.install(|| candidates(&prints, options.distance, |more| progress.advance(more as u64)));
     progress.end();
+    add_neighbours(&mut found, &prints, options.neighbours, &mut groups);
     let mut guessed: Vec<&[Candidate]> = found.chunk_by(|a, b| places(a) == places(b)).collect();
     guessed.sort_by_key(|guesses| (guesses[0].distance, places(&guesses[0])));
     let levels = levels_of(subject, &found, jobs, progress)?;
@@ -260,6 +268,7 @@ pub fn among(
     }
     progress.end();
     pairs.sort_unstable_by_key(|near| (near.a, near.b));
+    let similar = similar(subject, options.neighbours, &mut groups, &different);
 
     let has_near: BTreeSet<usize> = pairs.iter().map(|near| groups.first(near.a)).collect();
     let all = groups.groups();
@@ -272,9 +281,56 @@ pub fn among(
         near,
         pairs,
         groups: all.into_iter().map(|places| Group::of(subject, &different, places)).collect(),
+        similar,
         low_contrast: in_all(|seen| seen.print.is_none()),
         broken: looks.iter().filter(|look| look.seen.is_err()).count(),
     })
+}
+
+/// Adds guesses about neighbours that have none yet, of each group of exact copies about its first image.
+fn add_neighbours(
+    found: &mut Vec<Candidate>,
+    prints: &[Option<&Print>],
+    neighbours: &[Neighbours],
+    groups: &mut UnionFind,
+) {
+    if neighbours.is_empty() {
+        return;
+    }
+    let mut known: HashSet<(usize, usize)> = found.iter().map(places).collect();
+    for pair in neighbours {
+        let (a, b) = (groups.first(pair.a), groups.first(pair.b));
+        if let (Some(one), Some(other)) = (prints[a], prints[b])
+            && a != b
+            && known.insert((a.min(b), a.max(b)))
+        {
+            found.extend(guesses_about((a as u32, one), (b as u32, other)));
+        }
+    }
+    found.sort_by_key(|guess| (places(guess), guess.distance));
+}
+
+/// Returns the neighbours that are no copies, of two groups only the nearest: those in two splits first.
+fn similar(
+    subject: &Subject,
+    neighbours: &[Neighbours],
+    groups: &mut UnionFind,
+    different: &Different,
+) -> Vec<Neighbours> {
+    let mut open: Vec<Neighbours> =
+        neighbours.iter().filter(|pair| !different.has(pair.a, pair.b)).copied().collect();
+    let split = |at: usize| subject.images[at].split;
+    open.sort_by(|one, other| {
+        let in_one = |pair: &Neighbours| split(pair.a) == split(pair.b);
+        let nearer = other.cosine.total_cmp(&one.cosine).then((one.a, one.b).cmp(&(other.a, other.b)));
+        in_one(one).cmp(&in_one(other)).then(nearer)
+    });
+    let mut told = HashSet::new();
+    open.retain(|pair| {
+        let (a, b) = (groups.first(pair.a), groups.first(pair.b));
+        a != b && told.insert((a.min(b), a.max(b)))
+    });
+    open
 }
 
 fn seen(looks: &[Look], at: usize) -> Option<&Seen> {

@@ -32,10 +32,17 @@ const MAX_PROBABILITIES: u64 = 4 << 30;
 pub enum Evidence<'a> {
     /// A file of out-of-sample predicted probabilities.
     Probabilities(&'a Path),
-    /// A file of embeddings, one row for each image.
+    /// Embeddings: a file with one row for each image, or a folder of saved ones.
     Embeddings(&'a Path),
     /// A model that computes embeddings of the images.
-    Model(&'a Path, ModelOptions),
+    Model {
+        /// The file of the model.
+        model: &'a Path,
+        /// The input that it expects.
+        options: ModelOptions,
+        /// A folder in which they are kept.
+        save: Option<&'a Path>,
+    },
     /// The images' pixels alone.
     Pixels,
 }
@@ -161,15 +168,19 @@ pub fn audit(client: &Client, options: &LabelsOptions<'_>, progress: &dyn Progre
         }
         other => {
             let (what, embeddings) = match other {
-                Evidence::Probabilities(file) | Evidence::Embeddings(file) => {
+                Evidence::Probabilities(file) | Evidence::Embeddings(file) if !file.is_dir() => {
                     (file.display().to_string(), read_npy(file)?.into_matrix(&file.display().to_string())?)
                 }
                 seen => {
                     let subject = subject.as_mut().ok_or_else(need_images)?;
                     let (what, (rows, undecodable)) = match seen {
-                        Evidence::Model(model, how) => (
+                        Evidence::Model { model, options: how, save } => (
                             model.display().to_string(),
-                            features::of_model(subject, model, how, options.jobs, progress)?,
+                            features::of_model(subject, (model, how), *save, options.jobs, progress)?,
+                        ),
+                        Evidence::Embeddings(folder) => (
+                            folder.display().to_string(),
+                            features::of_path(subject, folder, options.jobs, progress)?,
                         ),
                         _ => (subject.what.clone(), features::of_pixels(subject, options.jobs, progress)?),
                     };
@@ -408,14 +419,7 @@ fn check_embeddings(
             format!("has {} labels, but {what} has {rows} rows", given.len()),
         ));
     }
-    for row in 0..rows {
-        if let Some((column, x)) = embeddings.row(row).enumerate().find(|(_, x)| !x.is_finite()) {
-            return Err(Error::invalid(
-                what,
-                format!("row {row}, column {column} is {x}: expected a number"),
-            ));
-        }
-    }
+    embeddings.check_finite(what)?;
     // Without a known number of classes, labels must be smaller than the number of rows; a larger one is a
     // mistake.
     let most = known.unwrap_or(rows);

@@ -9,6 +9,7 @@ pub mod images;
 pub mod labels;
 pub mod looks;
 pub mod mask;
+pub mod neighbours;
 pub mod sheet;
 pub mod subject;
 pub mod todo;

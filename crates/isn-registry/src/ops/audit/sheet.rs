@@ -68,6 +68,20 @@ pub fn add_duplicates(sheet: &mut Sheet, subject: &Subject, report: &DuplicatesR
         sheet.heading(&format!("{title}: {}", count(groups.len(), "group")));
         add_groups(sheet, subject, report, &groups);
     }
+    if !report.similar.is_empty() {
+        sheet.heading(&format!("Similar by their embeddings: {}", count(report.similar.len(), "pair")));
+        add_similar(sheet, subject, report);
+    }
+}
+
+/// Adds the neighbours that are no copies.
+fn add_similar(sheet: &mut Sheet, subject: &Subject, report: &DuplicatesReport) {
+    let mut thumbnails = Thumbnails::new(subject.orientation);
+    for pair in report.similar.iter().take(SHOWN) {
+        let figures = [pair.a, pair.b].map(|at| thumbnails.figure(subject, at));
+        sheet.group(&format!("cosine {:.4}", pair.cosine), &figures);
+    }
+    more(sheet, report.similar.len());
 }
 
 /// Adds groups of copies.
@@ -133,6 +147,11 @@ pub fn add_all(
             }
             None => add_groups(sheet, subject, copies, &groups(copies, one.finding).collect::<Vec<_>>()),
         }
+    }
+    if !copies.similar.is_empty() {
+        let what = count(copies.similar.len(), "pair");
+        sheet.section("similar", &format!("{what} similar by their embeddings, which may be no copies"));
+        add_similar(sheet, subject, copies);
     }
     sheet.section(Finding::NoImage.as_str(), "Images by class and split");
     let split = |split: Option<Split>| split.map_or("all", Split::as_str).to_owned();

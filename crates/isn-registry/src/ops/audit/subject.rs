@@ -24,6 +24,7 @@ use crate::transport::{self, Access};
 use crate::tree_file::read_lists;
 use isn_format::class::ClassId;
 use isn_format::dataset_ref::DatasetRef;
+use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Result, count};
 use isn_format::object::ObjectKind;
 use isn_format::pairs::{Judged, Pairs};
@@ -157,14 +158,25 @@ impl Subject {
             let why = format!("has no image (.jpeg, .jpg or .png) at any depth{archive}");
             return Err(Error::invalid(target, why));
         }
-        // Of a version, what the user's recipe says now; of a folder, only if it is of that recipe.
-        if let Some(FolderRecipe { file, found: None }) = recipe
-            && let Some(judged) = file.judged()?
-        {
-            subject.judged = judged;
-            subject.pairs = file.pairs_path();
+        // Of a version, what the user's recipe says now.
+        if let (Some(FolderRecipe { file, found: None }), None) = (recipe, &subject.pairs) {
+            subject.take_pairs(file)?;
         }
         Ok(subject)
+    }
+
+    /// Takes what people found about pairs from the file that a recipe names, if it names one. One that does
+    /// not exist yet has no decision.
+    fn take_pairs(&mut self, recipe: &RecipeFile) -> Result<()> {
+        let Some(path) = recipe.pairs_path() else { return Ok(()) };
+        if !recipe.is_of_registry() && files::is_absent(&path) {
+            let why = "which does not exist yet: no pair is judged";
+            self.warnings.push(format!("the recipe names {}, {why}", path.display()));
+        } else {
+            self.judged = recipe.judged()?.unwrap_or_default();
+        }
+        self.pairs = Some(path);
+        Ok(())
     }
 
     /// Opens a folder of images, by its recipe if there is one. A recipe that nobody named may be that of
@@ -175,8 +187,7 @@ impl Subject {
         let of_source = Subject::source(root, recipe)?;
         match (of_source, found) {
             (Some(mut subject), found) => {
-                subject.judged = file.judged()?.unwrap_or_default();
-                subject.pairs = file.pairs_path();
+                subject.take_pairs(file)?;
                 subject.warnings.extend(found.iter().map(|file| {
                     let file = file.display();
                     format!("images, classes and source ids are those of the recipe {file}, as --recipe is not given")
@@ -321,6 +332,14 @@ impl Subject {
             },
             Storage::Version(version) => version.read(at),
             Storage::Build(version) => version.read(at).map_err(build::of_build),
+        }
+    }
+
+    /// Returns the hash of image `at`, if it is known without reading the image.
+    pub(super) fn digest(&self, at: usize) -> Option<Digest> {
+        match &self.storage {
+            Storage::Version(version) | Storage::Build(version) => Some(version.digest(at)),
+            Storage::Folder { .. } | Storage::Source(_) => None,
         }
     }
 

@@ -49,6 +49,11 @@ impl Version {
         Version { runtime, registry, images, by }
     }
 
+    /// Returns the hash of an image.
+    pub(super) fn digest(&self, at: usize) -> Digest {
+        self.images[at].0
+    }
+
     /// Reads one image.
     pub(super) fn read(&self, at: usize) -> Result<Vec<u8>> {
         let (image, length) = self.images[at];
