@@ -327,7 +327,8 @@ impl Form<'_> {
     }
 
     fn note(&self) -> String {
-        self.field("note").unwrap_or_default().trim().chars().filter(|c| !c.is_control()).collect()
+        let note = self.field("note").unwrap_or_default();
+        note.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
     }
 }
 

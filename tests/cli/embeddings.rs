@@ -115,7 +115,9 @@ fn only_new_images_are_added_and_absent_ones_are_told() {
     let saved = ["audit", "labels", "raw", "--embeddings", "kept"];
     let told =
         sandbox.isn(&saved).fails(1, "kept has no embedding of 1 image of raw, the first is bee/new.png");
-    assert!(told.stderr.contains("--save-embeddings kept"), "{}", told.stderr);
+    let options = "isn audit labels raw --onnx MODEL --layer four --input-size 32 --channels rgb --mean 123.675,116.28,103.53 \
+                   --std 58.395,57.12,57.375 --save-embeddings kept`";
+    assert!(told.stderr.contains(options), "{}", told.stderr);
     let before = kept(&sandbox).len();
     let added = report(&sandbox, &AUDIT, &SAVE);
     assert_eq!(kept(&sandbox).len(), before + 2);
@@ -160,6 +162,14 @@ fn parts_of_several_machines_are_one_folder() {
             .fails(2, "expected I/N, such as 2/8");
     }
     sandbox.isn(&[&AUDIT[..], &["--part", "1/2"]].concat()).fails(2, "--save-embeddings");
+    for evidence in [&["--embeddings", "kept"][..], &["--pixels"], &["--probs", "p.npy"]] {
+        sandbox.isn(&[&AUDIT[..], &SAVE, evidence].concat()).fails(2, "cannot be used with");
+    }
+    sandbox
+        .isn(&[&AUDIT[..], &["--input-size", "16"]].concat())
+        .fails(1, "takes pictures of 32 × 32, not 16 × 16");
+    let folder = ["audit", "labels", "raw", "--onnx", "raw"];
+    sandbox.isn(&folder).fails(1, "raw is no file: expected an ONNX model");
 }
 
 #[test]
@@ -196,12 +206,27 @@ fn a_folder_is_of_one_model_and_damage_is_told() {
         &["audit", "all", "raw", "--embeddings", "kept"],
     ];
     for args in read {
-        sandbox.isn(args).fails(1, "is damaged: remove ");
+        sandbox.isn(args).fails(1, "of another embeddings.json: remove ");
     }
     for file in ["kept", "model.onnx"] {
         let args = ["audit", "duplicates", "raw", "--embeddings", file];
         assert!(sandbox.isn(&args).stderr.contains(file));
     }
+}
+
+/// A picture whose orientation counts for a recipe has another embedding.
+#[test]
+fn embeddings_are_read_as_they_were_made() {
+    let sandbox = sandbox();
+    sandbox.recipe("grads", "1.0", &["ant", "bee"], "");
+    let text = String::from_utf8(sandbox.read("grads-1.0.toml")).unwrap();
+    sandbox.write("r.toml", text.replace("= \"ignore\"", "= \"apply\"").as_bytes());
+    let by_recipe = ["--recipe", "r.toml"];
+    report(&sandbox, &AUDIT, &[&SAVE[..], &by_recipe].concat());
+    let saved = ["audit", "duplicates", "raw", "--embeddings", "kept"];
+    let why = "kept was made with exif_orientation = \"apply\", and raw is read with \"ignore\": give the same --recipe";
+    sandbox.isn(&saved).fails(1, why);
+    report(&sandbox, &saved, &[&by_recipe[..], &["--json"]].concat());
 }
 
 /// Six pictures, and as embeddings a direction for each, but for the first and the last, which are near, as

@@ -102,6 +102,9 @@ fn a_version_may_have_images_in_two_splits_that_people_found_different() {
     ] {
         sandbox.isn(verb).ok();
     }
+    // A tree has no pairs, and they are not forgotten in silence.
+    let alone = audit(&["tree"]).fails(8, "what people found about pairs of images is not known");
+    assert_eq!(alone.json()["cross_split"], 2);
     let info = sandbox.isn(&["info", "grads@1.0", "--registry", "copy", "--json"]).ok().json();
     assert_eq!(info["splits"]["val"]["owl"], 2, "{info}");
     let said = String::from_utf8(sandbox.read("attestation")).unwrap();
@@ -240,6 +243,49 @@ fn what_is_wrong_with_pairs_is_told_at_once() {
     assert_eq!(audit.stderr.matches(warning).count(), 1, "{}", audit.stderr);
     edit(&sandbox, |text| text.replace("isn-recipe/2", "isn-recipe/1"));
     sandbox.isn(&BUILD).fails(1, "[split] pairs needs format = \"isn-recipe/2\"");
+}
+
+/// A later version may not take an image out of val because a copy of it was added.
+#[test]
+fn a_new_copy_of_an_image_of_val_is_what_has_to_go() {
+    let sandbox = Sandbox::new();
+    sandbox.noise("raw", &["ant", "bee"], 8);
+    sandbox.recipe("grads", "1.0", &["ant", "bee"], "");
+    sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "out"]).ok();
+    sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();
+    sandbox.publish("out");
+    let val = ["images", "grads@1.0", "--registry", "reg", "--split", "val", "--json"];
+    let listed = sandbox.isn(&val).ok().json();
+    let id = listed["images"][0]["source_id"].as_str().unwrap();
+    let new = format!("{}/new", id.split('/').next().unwrap());
+    let file = |id: &str| sandbox.path(&format!("raw/{id}.png"));
+    std::fs::copy(file(id), file(&new)).unwrap();
+    let text = String::from_utf8(sandbox.read("grads-1.0.toml")).unwrap();
+    let text = text.replace("isn-recipe/1", "isn-recipe/2").replace("\"1.0\"", "\"1.1\"");
+    let text = text.replace("salt =", "previous = \"1.0\"\npairs = \"pairs.csv\"\nsalt =");
+    sandbox.write("next.toml", text.replace("leakage = \"allow\"", "val_min = 0").as_bytes());
+    judge(&sandbox, &format!("{id} {new} same\n"));
+    sandbox.isn(&["build", "next.toml", "--source", "raw", "--registry", "reg", "--out", "next"]).ok();
+    let ran = sandbox.isn(&["publish", "next", "--registry", "reg", "--key", "me"]);
+    ran.fails(
+        8,
+        &format!("moved: {id} is in train, and grads@1.0 has it in val, as it is now one picture with"),
+    );
+}
+
+/// A system may have the letters of a name in parts: the id is composed, as in the source.
+#[test]
+fn ids_are_composed() {
+    let sandbox = Sandbox::new();
+    let args =
+        ["pairs", "add", "p.csv", "ant/e\u{301}", "ant/b", "same", "--reason", "copy", "--reviewer", "A"];
+    sandbox.isn(&args).ok();
+    let ledger = ["ledger", "add", "l.csv", "ant/e\u{301}", "remove", "--reason", "other", "--reviewer", "A"];
+    sandbox.isn(&ledger).ok();
+    for file in ["p.csv", "l.csv"] {
+        let text = String::from_utf8(sandbox.read(file)).unwrap();
+        assert!(text.contains("ant/\u{e9},"), "{text}");
+    }
 }
 
 /// Adds an object to the manifest of the build `out`, as a later isn may. Returns its path.

@@ -23,7 +23,7 @@ method = {
     "channels": "rgb",
     "mean": [123.675, 116.28, 103.53],
     "std": [58.395, 57.12, 57.375],
-    "crop": "middle 7/8 of the shortest side",
+    "crop": "middle 7/8 of the shortest side, bilinear",
     "exif_orientation": "ignore",
     "library": "tract-onnx 0.23.9",
 }
@@ -32,6 +32,7 @@ numpy.save(folder / "part.npy", numpy.array([[0.25, -1.5, 3], [1e-45, 0, 65504]]
 paths = {b"one": "train/a/one.png", b"two": '"train/b/two, a copy.png"'}
 rows = "".join(f"{b3(image)},{path}\n" for image, path in paths.items())
 (folder / "part.csv").write_text("blake3,path\n" + rows)
-name = b3((folder / "part.npy").read_bytes() + (folder / "part.csv").read_bytes())[:16]
+files = ["embeddings.json", "part.npy", "part.csv"]
+name = b3(b"".join((folder / file).read_bytes() for file in files))[:16]
 for ending in ("npy", "csv"):
     (folder / f"part.{ending}").rename(folder / f"{name}.{ending}")

@@ -73,3 +73,13 @@ pub enum ExifOrientation {
     /// Turn and flip the pixels as a viewer shows them.
     Apply,
 }
+
+impl ExifOrientation {
+    /// Returns the word for it in a recipe.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ExifOrientation::Ignore => "ignore",
+            ExifOrientation::Apply => "apply",
+        }
+    }
+}

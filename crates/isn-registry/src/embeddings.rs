@@ -11,6 +11,7 @@ pub use method::{FORMAT, Method};
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use self::part::Part;
 use crate::files;
@@ -20,12 +21,16 @@ use isn_format::error::{Error, Result};
 /// The file that says how the vectors were computed.
 pub const EMBEDDINGS_JSON: &str = "embeddings.json";
 
-/// The number of images in a part, which is what a killed run loses at most.
+/// The maximum number of images in a part.
 const IN_PART: usize = 256;
+/// How much time of work a killed run loses at most: a part is written then, if there is anything to write.
+const SOON: Duration = Duration::from_secs(20);
 
 /// The vectors in a folder, and those that are to be added.
 pub struct Embeddings {
     folder: PathBuf,
+    /// The text of `embeddings.json`, on which the names of parts depend.
+    method: Vec<u8>,
     /// The row of each image.
     rows: HashMap<Digest, usize>,
     /// The number of numbers in a row; `None` before the first row.
@@ -33,32 +38,39 @@ pub struct Embeddings {
     values: Vec<f32>,
     /// The images of the rows that are not yet in the folder, with their paths.
     waiting: Vec<(Digest, String)>,
+    /// When the last part was written.
+    saved: Instant,
 }
 
 impl Embeddings {
-    /// Reads a folder of embeddings.
+    /// Reads a folder of embeddings, and how they were computed.
     ///
     /// # Errors
     /// [`Error::Invalid`] if it is none, or a part is damaged; [`Error::Io`] if a file cannot be read.
-    pub fn open(folder: &Path) -> Result<Embeddings> {
-        Method::read(folder)?;
-        Embeddings::read(folder)
+    pub fn open(folder: &Path) -> Result<(Embeddings, Method)> {
+        let (method, text) = Method::read(folder)?;
+        Ok((Embeddings::read(folder, text)?, method))
     }
 
     /// Reads a folder to which embeddings by this method are added. It is made if it does not exist.
     ///
     /// # Errors
     /// As [`Embeddings::open`]; [`Error::Invalid`] if its embeddings are by another method, or if the folder
-    /// is of something else.
+    /// is of something else; [`Error::Io`] if nothing can be written to it.
     pub fn open_for(folder: &Path, method: &Method) -> Result<Embeddings> {
+        files::check_is_path(folder)?;
         files::create_dir_all(folder)?;
-        method.claim(folder)?;
-        Embeddings::read(folder)
+        let text = method.claim(folder)?;
+        // Before long work.
+        files::check_output(&folder.join(EMBEDDINGS_JSON))?;
+        Embeddings::read(folder, text)
     }
 
-    fn read(folder: &Path) -> Result<Embeddings> {
+    fn read(folder: &Path, method: Vec<u8>) -> Result<Embeddings> {
         let mut all = Embeddings {
             folder: folder.into(),
+            method,
+            saved: Instant::now(),
             rows: HashMap::new(),
             columns: None,
             values: Vec::new(),
@@ -66,7 +78,7 @@ impl Embeddings {
         };
         for name in files::names_in(folder)? {
             let Some(name) = part::name_of_list(&name) else { continue };
-            let Part { images, columns, values } = Part::read(folder, name)?;
+            let Part { images, columns, values } = Part::read(folder, name, &all.method)?;
             if all.columns.is_some_and(|others| others != columns) {
                 let why = format!("has rows of {columns} numbers, unlike other parts");
                 return Err(part::damaged(folder, name, why));
@@ -124,7 +136,7 @@ impl Embeddings {
         if self.insert(image, row) {
             self.waiting.push((image, path.to_owned()));
         }
-        if self.waiting.len() == IN_PART { self.save() } else { Ok(()) }
+        if self.waiting.len() == IN_PART || self.saved.elapsed() >= SOON { self.save() } else { Ok(()) }
     }
 
     /// Writes what is not yet in the folder.
@@ -132,13 +144,14 @@ impl Embeddings {
     /// # Errors
     /// [`Error::Io`] if a part cannot be written.
     pub fn save(&mut self) -> Result<()> {
+        self.saved = Instant::now();
         if self.waiting.is_empty() {
             return Ok(());
         }
         let images = std::mem::take(&mut self.waiting);
         let columns = self.columns();
         let values = self.values[self.values.len() - images.len() * columns..].to_vec();
-        Part { images, columns, values }.write(&self.folder)
+        Part { images, columns, values }.write(&self.folder, &self.method)
     }
 }
 

@@ -339,7 +339,7 @@ fn a_setting_or_file_that_is_wrong_is_named() {
         sandbox.isn(&["build", "other.toml", "--source", "raw", "--out", out])
     };
     let ran = build(&format!("{recipe}\n[corrections]\nfile = \"none.csv\"\n"), "out3");
-    ran.fails(1, "other.toml names none.csv: cannot read ");
+    ran.fails(1, "other.toml names none.csv, which does not exist: `isn ledger add`");
     build(&recipe.replace("Drawn gradients", "Other gradients"), "out4").ok();
     let publish =
         |build: &str, key: &str| sandbox.isn(&["publish", build, "--registry", "reg", "--key", key]);

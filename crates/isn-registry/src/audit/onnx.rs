@@ -49,7 +49,11 @@ impl Network {
         let what = path.display().to_string();
         let refuse = |why: String| Error::invalid(&what, why);
         let file = std::fs::File::open(path).map_err(Error::io("read", path))?;
-        let length = file.metadata().map_err(Error::io("look at", path))?.len();
+        let about = file.metadata().map_err(Error::io("look at", path))?;
+        if !about.is_file() {
+            return Err(refuse("is no file: expected an ONNX model".into()));
+        }
+        let length = about.len();
         if length > MAX_MODEL {
             return Err(refuse(format!("is longer than {MAX_MODEL} bytes: it has {length}")));
         }
@@ -76,7 +80,9 @@ impl Network {
         };
         let size = side.or(own.0).unwrap_or(USUAL_SIDE);
         if own.0.or(own.1).is_some_and(|own| own != size) || own.0 != own.1 {
-            return Err(refuse(format!("takes pictures of {:?} × {:?}, not {size} × {size}", own.1, own.0)));
+            let [width, height] =
+                [own.1, own.0].map(|side| side.map_or_else(|| "any".to_owned(), |side| side.to_string()));
+            return Err(refuse(format!("takes pictures of {width} × {height}, not {size} × {size}")));
         }
         let shape = match layout {
             InputLayout::PlanesFirst => [1, 3, size, size],

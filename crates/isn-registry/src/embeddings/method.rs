@@ -9,6 +9,7 @@ use super::EMBEDDINGS_JSON;
 use crate::files;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
+use isn_format::text::shell_word;
 
 /// The name of the format.
 pub const FORMAT: &str = "isn-embeddings/1";
@@ -44,11 +45,11 @@ pub struct Method {
 }
 
 impl Method {
-    /// Reads the method of a folder.
+    /// Reads the method of a folder, and its text.
     ///
     /// # Errors
     /// [`Error::Invalid`] if the folder has none, or one that this version does not know.
-    pub fn read(folder: &Path) -> Result<Method> {
+    pub(super) fn read(folder: &Path) -> Result<(Method, Vec<u8>)> {
         let file = folder.join(EMBEDDINGS_JSON);
         let Some(bytes) = files::read_capped_if_there(&file, MAX_LEN)? else {
             let why = format!(
@@ -56,7 +57,7 @@ impl Method {
             );
             return Err(Error::invalid(folder.display(), why));
         };
-        Method::parse(&file, &bytes)
+        Ok((Method::parse(&file, &bytes)?, bytes))
     }
 
     /// Parses the text of a method.
@@ -77,16 +78,17 @@ impl Method {
         serde_json::from_slice(bytes).map_err(refuse)
     }
 
-    /// Makes this the method of a folder.
+    /// Makes this the method of a folder, and returns its text there.
     ///
     /// # Errors
     /// [`Error::Invalid`] if the folder has another one, or other files; [`Error::Io`] if the file cannot be
     /// written.
-    pub(super) fn claim(&self, folder: &Path) -> Result<()> {
+    pub(super) fn claim(&self, folder: &Path) -> Result<Vec<u8>> {
         let file = folder.join(EMBEDDINGS_JSON);
         let text = serde_json::to_string_pretty(self).map_err(|e| Error::Internal(e.to_string()))? + "\n";
         if files::is_absent(&file) {
-            let is_other = |name: &&String| !name.starts_with(files::TEMP_PREFIX) && *name != EMBEDDINGS_JSON;
+            // Not what systems and killed runs leave, whose names begin with a dot.
+            let is_other = |name: &&String| !name.starts_with('.') && *name != EMBEDDINGS_JSON;
             if let Some(other) = files::names_in(folder)?.iter().find(is_other) {
                 let why = format!(
                     "has {other} in it and no {EMBEDDINGS_JSON}: name a new or an empty folder for embeddings"
@@ -94,12 +96,12 @@ impl Method {
                 return Err(Error::invalid(folder.display(), why));
             }
             if files::create_new(&file, text.as_bytes())? {
-                return Ok(());
+                return Ok(text.into_bytes());
             }
         }
-        let there = Method::read(folder)?;
+        let (there, text) = Method::read(folder)?;
         match self.differences(&there)[..] {
-            [] => Ok(()),
+            [] => Ok(text),
             ref differences => {
                 let why = format!(
                     "has embeddings that were computed in another way ({}): name another folder",
@@ -108,6 +110,19 @@ impl Method {
                 Err(Error::invalid(folder.display(), why))
             }
         }
+    }
+
+    /// Returns the options of `isn audit labels` that compute such embeddings, but for the model.
+    pub(crate) fn options(&self) -> String {
+        let three = |numbers: [f32; 3]| numbers.map(|number| number.to_string()).join(",");
+        format!(
+            "--layer {} --input-size {} --channels {} --mean {} --std {}",
+            shell_word(&self.layer),
+            self.side,
+            shell_word(&self.channels),
+            three(self.mean),
+            three(self.std)
+        )
     }
 
     /// What differs in another method, in words.

@@ -1,10 +1,12 @@
 //! [`Part`]: some images of a folder of embeddings. `NAME.npy` has the numbers, a row for each image, and
-//! `NAME.csv` the hash and the path of each, in the same order. NAME is the hash of both, so that parts of
-//! several machines can be put into one folder, and damage is noticed. The list is written last: with it, a
+//! `NAME.csv` the hash and the path of each, in the same order. NAME is the hash of both and of the
+//! method, so that parts of several machines can be put into one folder, and damage and other methods are
+//! noticed. The list is written last: with it, a
 //! part is whole.
 
 use std::path::Path;
 
+use super::EMBEDDINGS_JSON;
 use crate::audit::matrix::Values;
 use crate::audit::npy::{self, Elements};
 use crate::files;
@@ -50,13 +52,14 @@ impl Part {
     ///
     /// # Errors
     /// [`Error::Invalid`] if it is damaged; [`Error::Io`] if a file cannot be read.
-    pub(super) fn read(folder: &Path, name: &str) -> Result<Part> {
+    pub(super) fn read(folder: &Path, name: &str, method: &[u8]) -> Result<Part> {
         let list = files::read_capped(&folder.join(format!("{name}.csv")), MAX_LEN)?;
         let Some(array) = files::read_capped_if_there(&folder.join(format!("{name}.npy")), MAX_LEN)? else {
             return Err(damaged(folder, name, format_args!("has no {name}.npy beside it")));
         };
-        if name_of(&array, &list) != name {
-            return Err(damaged(folder, name, format_args!("or {name}.npy is damaged")));
+        if name_of(method, &array, &list) != name {
+            let why = format!("is damaged (or {name}.npy is), or of another {EMBEDDINGS_JSON}");
+            return Err(damaged(folder, name, why));
         }
         Part::parse(&array, &list).map_err(|why| damaged(folder, name, why))
     }
@@ -85,7 +88,7 @@ impl Part {
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be written.
-    pub(super) fn write(&self, folder: &Path) -> Result<()> {
+    pub(super) fn write(&self, folder: &Path, method: &[u8]) -> Result<()> {
         let mut array = npy::header("<f4", &[self.images.len(), self.columns]);
         self.values.iter().for_each(|number| array.extend_from_slice(&number.to_le_bytes()));
         let mut list = HEADER.join(",") + "\n";
@@ -94,16 +97,16 @@ impl Part {
             let path = if is_formula(path) { format!("./{path}") } else { path.clone() };
             list += &format!("{image},{}\n", csv_field(&path));
         }
-        let name = name_of(&array, list.as_bytes());
+        let name = name_of(method, &array, list.as_bytes());
         files::replace(&folder.join(format!("{name}.npy")), &array)?;
         files::replace(&folder.join(format!("{name}.csv")), list.as_bytes())
     }
 }
 
-/// Returns the name of a part with these two files.
-fn name_of(array: &[u8], list: &[u8]) -> String {
+/// Returns the name of a part with these two files, of a folder with this `embeddings.json`.
+fn name_of(method: &[u8], array: &[u8], list: &[u8]) -> String {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(array).update(list);
+    hasher.update(method).update(array).update(list);
     let mut name = Digest::of_hasher(&hasher).to_string();
     name.truncate(DIGITS);
     name

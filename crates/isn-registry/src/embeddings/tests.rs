@@ -5,7 +5,7 @@ use super::*;
 /// A folder of two images that were computed by hand.
 const VECTOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/embeddings");
 /// Its only part.
-const PART: &str = "6acec8324e969808";
+const PART: &str = "deb548044d96c849";
 
 fn method() -> Method {
     Method {
@@ -17,7 +17,7 @@ fn method() -> Method {
         channels: "rgb".into(),
         mean: [123.675, 116.28, 103.53],
         std: [58.395, 57.12, 57.375],
-        crop: "middle 7/8 of the shortest side".into(),
+        crop: "middle 7/8 of the shortest side, bilinear".into(),
         exif_orientation: "ignore".into(),
         library: "tract-onnx 0.23.9".into(),
     }
@@ -52,7 +52,7 @@ fn what_was_saved_is_there_again() {
     }
     // Before the end there is one part, which a killed run keeps.
     assert_eq!(names(&folder).len(), 3);
-    assert_eq!(Embeddings::open(&folder).unwrap().images().len(), IN_PART);
+    assert_eq!(Embeddings::open(&folder).unwrap().0.images().len(), IN_PART);
     saved.save().unwrap();
     saved.save().unwrap();
     assert_eq!(names(&folder).len(), 5);
@@ -65,7 +65,7 @@ fn what_was_saved_is_there_again() {
     // A later run adds to it.
     again.push(image(1000), "=a.png", &row(7)).unwrap();
     again.save().unwrap();
-    assert_eq!(Embeddings::open(&folder).unwrap().get(&image(1000)), Some(&row(7)[..]));
+    assert_eq!(Embeddings::open(&folder).unwrap().0.get(&image(1000)), Some(&row(7)[..]));
     let lists = names(&folder).into_iter().filter(|name| name.ends_with(".csv"));
     let lists: String = lists.map(|name| fs::read_to_string(folder.join(name)).unwrap()).collect();
     assert!(lists.contains(",./=a.png\n"), "a spreadsheet would run a path");
@@ -74,7 +74,7 @@ fn what_was_saved_is_there_again() {
 #[test]
 fn the_bytes_are_those_of_the_vector() {
     let vector = Path::new(VECTOR);
-    let read = Embeddings::open(vector).unwrap();
+    let (read, _) = Embeddings::open(vector).unwrap();
     assert_eq!(read.get(&Digest::of(b"one")), Some(&[0.25, -1.5, 3.0][..]));
     assert_eq!(read.get(&Digest::of(b"two")), Some(&[1e-45, 0.0, 65504.0][..]));
     let dir = tempfile::tempdir().unwrap();
@@ -162,12 +162,17 @@ fn damage_is_noticed() {
         for damaged in flipped.chain([cut, [&bytes[..], b"\0"].concat(), Vec::new()]) {
             fs::write(dir.path().join(&name), &damaged).unwrap();
             let said = said(Embeddings::open(dir.path()));
-            assert!(said.contains("remove 6acec8324e969808.csv and 6acec8324e969808.npy"), "{said}");
+            assert!(said.contains("remove deb548044d96c849.csv and deb548044d96c849.npy"), "{said}");
         }
         fresh();
     }
+    // A part that was copied from a folder of another method.
+    let text = fs::read_to_string(whole.join(EMBEDDINGS_JSON)).unwrap();
+    fs::write(dir.path().join(EMBEDDINGS_JSON), text.replace("\"rgb\"", "\"bgr\"")).unwrap();
+    assert!(said(Embeddings::open(dir.path())).contains("or of another embeddings.json: remove"));
+    fresh();
     fs::remove_file(dir.path().join(format!("{PART}.npy"))).unwrap();
-    assert!(said(Embeddings::open(dir.path())).contains("has no 6acec8324e969808.npy beside it"));
+    assert!(said(Embeddings::open(dir.path())).contains("has no deb548044d96c849.npy beside it"));
     // What a killed run leaves is no part.
     fresh();
     fs::remove_file(dir.path().join(format!("{PART}.csv"))).unwrap();
@@ -188,5 +193,5 @@ fn rows_that_no_model_should_give_are_refused() {
     let nan = said(saved.push(image(3), "c.png", &[0.0, f32::NAN, 0.0]));
     assert!(nan.contains("c.png has NaN in its embedding: check --layer"), "{nan}");
     saved.save().unwrap();
-    assert_eq!(Embeddings::open(dir.path()).unwrap().images().len(), 1);
+    assert_eq!(Embeddings::open(dir.path()).unwrap().0.images().len(), 1);
 }

@@ -39,7 +39,8 @@ pub(in crate::cli) struct AllArgs {
 impl Verb for AllArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         check_outputs([(&self.near.groups, Replaced::Table(HEADER)), (&self.html, Replaced::Page)])?;
-        let subject = self.target.open(run, self.near.groups.as_deref())?;
+        let mut subject = self.target.open(run, self.near.groups.as_deref())?;
+        subject.warn_of_pairs();
         let looks = look(&subject, run.jobs, &run.progress)?;
         let neighbours = self.near.neighbours(&subject, run)?;
         let near = self.near.options(&neighbours);

@@ -77,7 +77,8 @@ impl NearArgs {
 impl Verb for DuplicatesArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         check_outputs([(&self.near.groups, Replaced::Table(HEADER)), (&self.html, Replaced::Page)])?;
-        let subject = self.target.open(run, self.near.groups.as_deref())?;
+        let mut subject = self.target.open(run, self.near.groups.as_deref())?;
+        subject.warn_of_pairs();
         let neighbours = self.near.neighbours(&subject, run)?;
         let report = duplicates(&subject, self.near.options(&neighbours), run.jobs, &run.progress)?;
         self.near.write_groups(&report)?;

@@ -31,7 +31,7 @@ const SHOWN: usize = 20;
 
 /// Arguments of `isn audit labels`.
 #[derive(Debug, Args)]
-#[group(id = "evidence", required = true, args = ["probs", "embeddings", "onnx", "pixels"])]
+#[group(id = "evidence", required = true, multiple = false, args = ["probs", "embeddings", "onnx", "pixels"])]
 pub(in crate::cli) struct LabelsArgs {
     /// The images: a folder of classes, a tree, a build, or a version (NAME, NAME@VERSION or a pin). Rows of
     /// files are in the order of their paths

@@ -18,6 +18,7 @@ use isn_format::class::ClassId;
 use isn_format::error::{Error, Result, count};
 use isn_format::ledger::date::timestamp;
 use isn_format::ledger::{Claim, Decision, MAX_LEN, Reason, Row, Says, Verdict};
+use isn_format::source_spec::nfc;
 use isn_registry::ops::ledger::{add, looks_like_a_file, of_no_image};
 
 /// Arguments of `isn ledger add`.
@@ -106,7 +107,8 @@ impl AddArgs {
     fn row(&self, source_id: &str) -> Result<Row> {
         let now = timestamp(SystemTime::now());
         let AddArgs { what, labels, evidence, .. } = self;
-        let (source_id, evidence) = (source_id.to_string(), evidence.clone());
+        // As in the source, where a name that a system has in parts is composed.
+        let (source_id, evidence) = (nfc(source_id).into_owned(), evidence.clone());
         let date = self.date.clone().unwrap_or(now);
         let source = self.source.clone().unwrap_or_default();
         let wrong = |why: &str| Error::invalid(format!("'{what}'"), why);

@@ -15,6 +15,7 @@ use crate::cli::run::{Run, Verb};
 use isn_format::error::{Error, Result};
 use isn_format::ledger::date::timestamp;
 use isn_format::pairs::{Decision, Pair, Pairs, Reason, Says};
+use isn_format::source_spec::nfc;
 use isn_registry::ops::ledger::{looks_like_a_file, of_no_image};
 use isn_registry::row_file;
 
@@ -91,7 +92,8 @@ impl AddArgs {
         let (Some(says), Some(reason)) = (says, reason) else {
             return Err(Error::invalid(&self.says, "is no decision about a pair"));
         };
-        let pair = Pair::new(&self.first, &self.second)
+        // As in the source, where a name that a system has in parts is composed.
+        let pair = Pair::new(&nfc(&self.first), &nfc(&self.second))
             .ok_or_else(|| Error::invalid(&self.first, "is given twice: name two different images"))?;
         Ok(Decision {
             pair,

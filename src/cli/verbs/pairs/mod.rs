@@ -19,7 +19,8 @@ pub(in crate::cli) enum PairsCommand {
     Show(show::ShowArgs),
     /// Add a decision about two images, which replaces the reviewer's earlier one
     Add(add::AddArgs),
-    /// Check a recipe's pairs as a build does; exits with 8 if something would stop the build
+    /// Check a recipe's pairs and, with --source, that they are about its images; exits with 8 if something
+    /// would stop a build. Whether images that are the same stay in two splits, a build finds
     Check(check::CheckArgs),
 }
 

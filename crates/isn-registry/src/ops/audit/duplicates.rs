@@ -143,10 +143,11 @@ impl DuplicatesReport {
         self.groups.iter().filter(|group| group.is_across_classes())
     }
 
-    /// Returns the pair of the worst group whose pair nobody has judged yet; `None` if there is none.
+    /// Returns the pair of the worst group whose pair nobody has judged yet, and of which no id is a formula
+    /// to a spreadsheet, which a file of pairs does not take; `None` if there is none.
     pub fn to_judge(&self, judged: &Judged) -> Option<&[String; 2]> {
         let mut pairs = self.worst_first().into_iter().map(|group| &group.pair);
-        pairs.find(|pair| !is_same(judged, pair))
+        pairs.find(|pair| !is_same(judged, pair) && !pair.iter().any(|id| is_formula(id)))
     }
 
     /// Returns all groups: first those in two splits, then those of two classes.

@@ -16,8 +16,7 @@ use crate::parallel;
 use crate::progress::{Progress, Unit};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Mistake, Result, about, chain, count};
-#[cfg(feature = "onnx")]
-use isn_format::pixel_spec::ExifOrientation;
+use isn_format::text::shell_path;
 #[cfg(feature = "onnx")]
 use isn_pixels::Rgb;
 use isn_pixels::decode_rgb;
@@ -93,7 +92,15 @@ pub(crate) fn of_path(
 }
 
 fn of_saved(subject: &Subject, folder: &Path, jobs: usize, progress: &dyn Progress) -> Result<Features> {
-    let saved = Embeddings::open(folder)?;
+    let (saved, method) = Embeddings::open(folder)?;
+    let exif = subject.orientation.as_str();
+    if subject.is_folder() && method.exif_orientation != exif {
+        let why = format!(
+            "was made with exif_orientation = \"{}\", and {} is read with \"{exif}\": give the same --recipe",
+            method.exif_orientation, subject.what
+        );
+        return Err(Error::invalid(folder.display(), why));
+    }
     let all: Vec<usize> = (0..subject.images.len()).collect();
     let (mut values, mut absent) = (Vec::new(), Vec::new());
     let find = |at: usize| {
@@ -121,12 +128,14 @@ fn of_saved(subject: &Subject, folder: &Path, jobs: usize, progress: &dyn Progre
     let undecodable = each(subject, &all, jobs, progress, find, take)?;
     if let Some(&first) = absent.first() {
         let why = format!(
-            "has no embedding of {} of {}, the first is {}: compute them with `isn audit labels --onnx MODEL \
-             --save-embeddings {}`",
+            "has no embedding of {} of {}, the first is {}: compute them with `isn audit labels {} --onnx MODEL \
+             {} --save-embeddings {}`",
             count(absent.len(), "image"),
             subject.what,
             subject.images[first].path,
-            folder.display()
+            shell_path(&subject.what),
+            method.options(),
+            shell_path(folder)
         );
         return Err(Error::invalid(folder.display(), why));
     }
@@ -290,18 +299,14 @@ fn method(network: &Network, model: &Path, options: &ModelOptions, subject: &Sub
         mean: options.mean,
         std: options.deviation,
         crop: CROP.into(),
-        exif_orientation: match subject.orientation {
-            ExifOrientation::Ignore => "ignore",
-            ExifOrientation::Apply => "apply",
-        }
-        .into(),
+        exif_orientation: subject.orientation.as_str().into(),
         library: LIBRARY.into(),
     })
 }
 
 /// What [`embed`] takes of a picture. Another crop or filter has another name.
 #[cfg(feature = "onnx")]
-const CROP: &str = "middle 7/8 of the shortest side";
+const CROP: &str = "middle 7/8 of the shortest side, bilinear";
 
 /// Computes the layer for one image.
 #[cfg(feature = "onnx")]

@@ -10,10 +10,10 @@ use crate::audit::learn::neighbours::nearest;
 use crate::audit::matrix::Matrix;
 use crate::parallel;
 use crate::progress::Progress;
-use isn_format::error::Result;
+use isn_format::error::{Error, Result};
 
 /// The number of neighbours of an image that are considered.
-const NEAREST: usize = 10;
+const NEAREST: usize = 50;
 
 /// The default minimum cosine of neighbours.
 pub const COSINE: f64 = 0.9;
@@ -29,11 +29,11 @@ pub struct Neighbours {
     pub cosine: f32,
 }
 
-/// Finds the images that are among the ten nearest of another, with at least this cosine, by the embeddings
+/// Finds the images that are among the fifty nearest of another, with at least this cosine, by the embeddings
 /// in a file or folder. Images that cannot be decoded are in no pair.
 ///
 /// # Errors
-/// [`Error::Invalid`](isn_format::error::Error::Invalid) if the embeddings are not valid, or not those of the
+/// [`Error::Invalid`] if the embeddings are not valid, or not those of the
 /// images; those of reading an image.
 pub fn neighbours(
     subject: &Subject,
@@ -86,6 +86,9 @@ impl ByImage {
         progress: &dyn Progress,
     ) -> Result<ByImage> {
         let (rows, undecodable) = of_path(subject, embeddings, jobs, progress)?;
+        if rows.columns() == 0 {
+            return Err(Error::invalid(embeddings.display(), "has rows of no numbers"));
+        }
         rows.check_finite(&embeddings.display().to_string())?;
         let mut images: Vec<usize> = (0..subject.images.len()).collect();
         for (at, _) in undecodable.iter().rev() {

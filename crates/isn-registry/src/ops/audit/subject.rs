@@ -25,7 +25,7 @@ use crate::tree_file::read_lists;
 use isn_format::class::ClassId;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Missing, Result, count};
+use isn_format::error::{Error, Missing, Result, chain, count};
 use isn_format::object::ObjectKind;
 use isn_format::pairs::{Judged, Pairs};
 use isn_format::pixel_spec::ExifOrientation;
@@ -290,11 +290,29 @@ impl Subject {
                 item.source_id = (*id).into();
             }
         }
-        self.judged = judged(&runtime, &registry, &snapshot).unwrap_or_default();
+        match judged(&runtime, &registry, &snapshot) {
+            Ok(judged) => self.judged = judged,
+            Err(why) => self.warnings.push(format!(
+                "what people found about pairs of images cannot be read, and is not used: {}",
+                chain(&why)
+            )),
+        }
         self.unsigned = snapshot.head.unsigned();
         self.warnings.extend(unsigned::notice(self.unsigned));
         self.naming = Naming::Known;
         self
+    }
+
+    /// Warns that pairs which people judged may be unknown, if these are the images of a tree whose version
+    /// no registry here has.
+    pub fn warn_of_pairs(&mut self) {
+        if self.naming == Naming::Tree {
+            self.warnings.push(format!(
+                "{} is a tree, and no registry here has its version: what people found about pairs of images is not \
+                 known. Name the version, or a registry that has it (--registry)",
+                self.what
+            ));
+        }
     }
 
     /// Says how source ids were guessed, for whoever writes them to a file; `None` if they are known.

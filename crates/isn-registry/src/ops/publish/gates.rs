@@ -198,7 +198,8 @@ pub(super) fn follows(
 }
 
 /// Returns a finding for each image that the version `earlier` has in other splits only: as the same source
-/// file, or with the same pixels. An image that keeps its source id keeps its split, so it has another now.
+/// file, or with the same pixels. An image that keeps its source id keeps its split, unless it is now one
+/// picture with images of another split.
 fn moved(before: &[Row], now: &[Row], earlier: &VersionId) -> Vec<String> {
     let mut there: HashMap<Digest, Vec<&Row>> = HashMap::new();
     for row in before {
@@ -209,11 +210,19 @@ fn moved(before: &[Row], now: &[Row], earlier: &VersionId) -> Vec<String> {
         let same = there.get(&row.source_blake3).or_else(|| there.get(&row.pixels))?;
         let elsewhere = same.iter().all(|earlier| earlier.split != row.split);
         elsewhere.then(|| {
-            format!(
-                "moved: {} is in {}, and {earlier} has that image in {} as {}: give the source its name back, \
-                 or remove it in the ledger",
-                row.source, row.split, same[0].split, same[0].source
-            )
+            let (id, split) = (&row.source, row.split);
+            match same.iter().find(|earlier| earlier.source == *id) {
+                Some(same) => format!(
+                    "moved: {id} is in {split}, and {earlier} has it in {}, as it is now one picture with images that \
+                     are not there: remove those in the ledger, or take back that they are the same (groups, pairs)",
+                    same.split
+                ),
+                None => format!(
+                    "moved: {id} is in {split}, and {earlier} has that image in {} as {}: give the source its name \
+                     back, or remove it in the ledger",
+                    same[0].split, same[0].source
+                ),
+            }
         })
     };
     now.iter().filter_map(find).collect()
