@@ -11,7 +11,6 @@ const VALUES: [(ValueHint, &[&str]); 3] = [
             "BUILD",
             "BUILD|TREE",
             "DIR",
-            "FOLDER",
             "DIR|REF",
             "DIR|URL",
             "DST",
@@ -22,7 +21,10 @@ const VALUES: [(ValueHint, &[&str]); 3] = [
             "SRC",
         ],
     ),
-    (ValueHint::FilePath, &["FILE", "KEY", "LEDGER", "MODEL", "PAIRS", "RECIPE.toml|NAME", "classes.csv"]),
+    (
+        ValueHint::FilePath,
+        &["FILE", "FILE|DIR", "KEY", "LEDGER", "MODEL", "PAIRS", "RECIPE.toml|NAME", "classes.csv"],
+    ),
     (
         ValueHint::Other,
         &[

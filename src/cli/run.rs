@@ -17,7 +17,7 @@ use isn_registry::client::Client;
 use isn_registry::files;
 use isn_registry::keyring::{KeyName, Unlock};
 use isn_registry::ops::audit::FolderRecipe;
-use isn_registry::ops::recipe::find;
+use isn_registry::ops::recipe::of_dataset;
 use isn_registry::progress::Progress as _;
 use isn_registry::recipe_file::{RECIPE_TOML, RecipeFile};
 use isn_registry::registry::BUNDLED;
@@ -86,7 +86,7 @@ impl Run {
     /// changes nothing. Other registries are not asked, because nobody signs their recipes.
     pub(super) fn recipe(&self, argument: &Path) -> Result<RecipeFile> {
         let bundled =
-            |name| find(&self.client(&RegistryArg::itself(BUNDLED))?, &name).map(|(recipe, _)| recipe);
+            |name| of_dataset(&self.client(&RegistryArg::itself(BUNDLED))?, &name).map(|found| found.recipe);
         match argument.to_str().and_then(|text| text.parse().ok()) {
             Some(name) if files::is_absent(argument) => bundled(name),
             Some(name) if argument.is_dir() && !argument.join("recipe.toml").exists() => {

@@ -99,9 +99,18 @@ fn a_version_may_have_images_in_two_splits_that_people_found_different() {
         &["audit", "duplicates", "tree", "--registry", "copy"],
         &["pull", "grads@1.0", "--registry", "copy", "--source", "raw", "--to", "rebuilt"],
         &["attest", "out", "--key", "me", "--out", "attestation"],
+        &["recipe", "export", "grads@1.0", "--registry", "copy", "--to", "inputs"],
     ] {
         sandbox.isn(verb).ok();
     }
+    // Whoever has the version reads what was decided, and why.
+    for file in ["recipe.toml", "pairs.csv"] {
+        assert_eq!(sandbox.read(&format!("inputs/{file}")), sandbox.read(file), "{file}");
+    }
+    let shown = sandbox.isn(&["recipe", "show", "grads@1.0", "--registry", "copy", "--json"]).ok().json();
+    assert_eq!(shown["files"], serde_json::json!(["pairs.csv", "recipe.toml"]));
+    let dataset = ["recipe", "show", "grads", "--registry", "copy"];
+    sandbox.isn(&dataset).fails(6, "a published version's is named by NAME@VERSION");
     // A tree has no pairs, and they are not forgotten in silence.
     let alone = audit(&["tree"]).fails(8, "what people found about pairs of images is not known");
     assert_eq!(alone.json()["cross_split"], 2);

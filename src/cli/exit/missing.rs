@@ -57,7 +57,10 @@ pub(super) fn help(kind: Missing, what: &str, place: &str, advice: Advice<'_>) -
                 .into()
         }
         Missing::Recipe => {
-            format!("`isn list{same_registry}` shows what it has; a file of your own is named by its path")
+            format!(
+                "`isn list{same_registry}` shows what it has; a published version's is named by NAME@VERSION, and a \
+                 file of your own by its path"
+            )
         }
         Missing::Version => match near::hash(what) {
             Some(hash) => format!("a dataset hash is written with b3: in front: {hash}"),

@@ -11,15 +11,15 @@ use crate::cli::exit::ExitCode;
 use crate::cli::output::Output;
 use crate::cli::render::path_json;
 use crate::cli::run::{Run, Verb};
-use isn_format::dataset_ref::Name;
+use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::Result;
-use isn_registry::ops::recipe::{export, find};
-use isn_registry::recipe_file::{RECIPE_TOML, RecipeFile};
+use isn_registry::ops::recipe::{Found, export, find};
+use isn_registry::recipe_file::RECIPE_TOML;
 
 /// Arguments of `isn recipe`.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum RecipeCommand {
-    /// Print a recipe that comes with isn, or that a registry has
+    /// Print a recipe that comes with isn, that a registry has, or that a version was built by
     Show(ShowArgs),
     /// Write a recipe and the files beside it to a folder, to change them
     Export(ExportArgs),
@@ -28,8 +28,9 @@ pub(in crate::cli) enum RecipeCommand {
 /// Arguments of `isn recipe show`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ShowArgs {
-    /// The dataset
-    name: Name,
+    /// The dataset, or a version (NAME@VERSION or a pin): the recipe that it was built by
+    #[arg(value_name = "REF")]
+    name: DatasetRef,
     #[command(flatten)]
     registry: RegistryArg,
 }
@@ -37,8 +38,10 @@ pub(in crate::cli) struct ShowArgs {
 /// Arguments of `isn recipe export`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ExportArgs {
-    /// The dataset
-    name: Name,
+    /// The dataset, or a version (NAME@VERSION or a pin): the recipe that it was built by, with its ledger,
+    /// groups and pairs
+    #[arg(value_name = "REF")]
+    name: DatasetRef,
     /// The folder to write [default: ./NAME]
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
@@ -50,32 +53,37 @@ impl Verb for RecipeCommand {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         match self {
             RecipeCommand::Show(args) => {
-                let (recipe, registry) = find(&run.client(&args.registry)?, &args.name)?;
-                print_show(&run.output, &recipe, &registry);
+                let found = find(&run.client(&args.registry)?, &args.name)?;
+                run.output.warn(&found.warnings);
+                print_show(&run.output, &found);
             }
             RecipeCommand::Export(args) => {
-                let (recipe, registry) = find(&run.client(&args.registry)?, &args.name)?;
-                let dir = args.to.clone().unwrap_or_else(|| args.name.as_str().into());
-                let files = export(&recipe, &dir, &run.progress)?;
-                print_export(&run.output, &recipe, &registry, &dir, &files);
+                let found = find(&run.client(&args.registry)?, &args.name)?;
+                run.output.warn(&found.warnings);
+                let name = found.recipe.recipe.name.as_str();
+                let dir = args.to.clone().unwrap_or_else(|| name.into());
+                let files = export(&found.recipe, &dir, &run.progress)?;
+                print_export(&run.output, &found, &dir, &files);
             }
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn print_show(output: &Output, file: &RecipeFile, registry: &str) {
+fn print_show(output: &Output, found: &Found) {
+    let Found { recipe: file, registry, warnings } = found;
     let mut text = Page::default();
     text.block("", &file.text);
     let files: Vec<&str> = file.files().into_keys().collect();
     let object = json!({
         "name": file.recipe.name, "version": file.recipe.version, "registry": registry,
-        "files": files, "recipe": file.text,
+        "files": files, "recipe": file.text, "warnings": warnings,
     });
     output.print(&text, object);
 }
 
-fn print_export(output: &Output, file: &RecipeFile, registry: &str, dir: &Path, files: &[PathBuf]) {
+fn print_export(output: &Output, found: &Found, dir: &Path, files: &[PathBuf]) {
+    let Found { recipe: file, registry, warnings } = found;
     let mut text = Page::default();
     let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     writeln!(text, "{}: recipe of {}, from registry {registry}", dir.display(), file.recipe.id());
@@ -87,7 +95,7 @@ fn print_export(output: &Output, file: &RecipeFile, registry: &str, dir: &Path, 
     );
     let object = json!({
         "name": file.recipe.name, "version": file.recipe.version, "registry": registry,
-        "path": path_json(dir), "files": names,
+        "path": path_json(dir), "files": names, "warnings": warnings,
     });
     output.print_done(&text, object);
 }

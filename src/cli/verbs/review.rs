@@ -39,7 +39,7 @@ pub(in crate::cli) struct ReviewArgs {
     /// Embeddings of the images: .npy with one row per image, or a folder of `isn audit labels
     /// --save-embeddings`. Beside a suspect are then the nearest images of each class; of pairs, the audit
     /// has those of neighbours as well
-    #[arg(long, value_name = "PATH", conflicts_with = "duplicates")]
+    #[arg(long, value_name = "FILE|DIR", conflicts_with = "duplicates")]
     embeddings: Option<PathBuf>,
     #[command(flatten)]
     recipe: RecipeArg,

@@ -76,7 +76,7 @@ fn by_recipe(client: &Client, tree: &VersionAt, lists: Lists) -> Result<Identity
     let it = Identity::of_tree(&what, origin, images)?;
     it.whole()?;
     let bundled = Client { locations: vec![BUNDLED.into()], ..client.clone() };
-    let by = recipe::find(&bundled, &it.name).ok().map(|(found, _)| found);
+    let by = recipe::of_dataset(&bundled, &it.name).ok().map(|found| found.recipe);
     let by = by.filter(|found| Digest::of(found.text.as_bytes()).prefixed() == blake3);
     let recipe = by.map(|found| found.recipe).ok_or_else(|| {
         let why = "does not say who made it, and was built by none of the recipes in this isn: cite the build \

@@ -45,7 +45,7 @@ pub(super) struct NearArgs {
     similarity: f64,
     /// Embeddings of the images: .npy with one row per image, or a folder of `isn audit labels
     /// --save-embeddings`. Neighbours are compared as well, and listed as similar if they are no copies
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "FILE|DIR")]
     embeddings: Option<PathBuf>,
     /// The minimum cosine of the embeddings of neighbours, from 0 to 1
     #[arg(long, value_name = "SHARE", requires = "embeddings", default_value_t = COSINE, value_parser = parse_share)]

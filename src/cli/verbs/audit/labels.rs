@@ -42,7 +42,7 @@ pub(in crate::cli) struct LabelsArgs {
     #[arg(long, value_name = "FILE")]
     probs: Option<PathBuf>,
     /// Embeddings: .npy with one row per image, or a folder of --save-embeddings
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE|DIR")]
     embeddings: Option<PathBuf>,
     /// An ONNX model that computes embeddings of the images
     #[arg(long, value_name = "MODEL", requires = "target")]
@@ -84,7 +84,7 @@ pub(in crate::cli) struct LabelsArgs {
     std: [f32; 3],
     /// Keep the embeddings in this folder, and compute only those that it lacks. It is made if it does not
     /// exist
-    #[arg(long, value_name = "FOLDER", requires = "onnx")]
+    #[arg(long, value_name = "DIR", requires = "onnx")]
     save_embeddings: Option<PathBuf>,
     /// Compute and keep only part I of N equal parts of the images, and audit nothing, so that several
     /// machines can share the work

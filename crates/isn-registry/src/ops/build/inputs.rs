@@ -117,6 +117,26 @@ impl Inputs {
         Self::new(text, recipe, (ledger_path, ledger), [groups, pairs], previous)
     }
 
+    /// Returns the recipe with the files that it names; `what` is where the recipe is.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] or [`Error::Mistakes`] if it is not a recipe.
+    pub(crate) fn into_recipe(self, what: String) -> Result<RecipeFile> {
+        let Inputs { recipe, ledger_bytes, groups_bytes, pairs_bytes, .. } = self;
+        let mut file = RecipeFile::of_registry(what, self.recipe_bytes)?;
+        let tables = [
+            (recipe.corrections.map(|spec| spec.file), ledger_bytes),
+            (recipe.split.groups, groups_bytes),
+            (recipe.split.pairs, pairs_bytes),
+        ];
+        for (name, bytes) in tables {
+            if let (Some(name), Some(bytes)) = (name, bytes) {
+                file.add(&name, bytes);
+            }
+        }
+        Ok(file)
+    }
+
     fn new(
         text: String,
         recipe: Recipe,

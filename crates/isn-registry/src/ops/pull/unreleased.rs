@@ -43,7 +43,7 @@ pub(super) fn pull(
         return Err(Error::invalid(reference, "is a pin: what nobody released has none"));
     };
     let bundled = Client { locations: vec![BUNDLED.into()], ..client.clone() };
-    let (recipe, _) = recipe::find(&bundled, name)?;
+    let recipe = recipe::of_dataset(&bundled, name)?.recipe;
     let id = recipe.recipe.id();
     if matches!(reference, DatasetRef::Version(asked, None) if *asked != id) {
         let place = format!("registry {BUNDLED}");
