@@ -4,7 +4,8 @@ among images that are not copies, and the time of an audit of 13,000 images.
 usage: duplicates.py WORK --isn PROGRAM --slice DIR {recall|originals|pairs|speed}
 
   recall     alters 250 images in each of the ways of ALTER and prints the share of copies that are in the group
-             of their original, and how many groups join different pictures that are in none without copies
+             of their original, and how many groups join different pictures that are in none without copies; with
+             --more '--embeddings FOLDER', also how many copies are only similar to their originals
   originals  audits the images as they are, and makes WORK/originals.png of every group for inspection
   pairs      the distances and similarities of copies, and of the nearest pairs that are not copies, from
              which thresholds are chosen
@@ -179,6 +180,9 @@ def recall(args):
                  and any(q == p.replace("val/", "train/") for q in group)}
         others = sum(len({same.get(Path(p).stem, Path(p).stem) for p in group}) > 1 for group in groups)
         print(f"| {kind} | {len(found)} of {len(copies)}: {len(found) / len(copies):.3f} | {others} |", flush=True)
+        if similar := report.get("similar"):
+            right = {Path(p["a"]).stem for p in similar if Path(p["a"]).stem == Path(p["b"]).stem}
+            print(f"  similar: {len(similar)} pairs, of {len(right)} more copies", flush=True)
 
 
 def sheet(folder, groups, path):

@@ -38,11 +38,11 @@ fn same(division: &SplitSpec, a: Split, b: Split) -> String {
             Earlier::Assignments(_) => "the earlier version".into(),
         };
         let two = if draws {
-            "both become train, or if one is test the build stops until one is removed"
+            "both become train; if one was val the publish stops, and if one is test the build, until one is removed"
         } else {
             "the build stops until one is removed"
         };
-        return format!("Each keeps its split of {of}. If those are two, {two}.");
+        return format!("Each keeps its split of {of}, and a new image is train. If those are two, {two}.");
     }
     match &division.policy {
         _ if a == b && (!draws || a == Split::Test) => format!("Both are {a}, and stay so."),
@@ -95,8 +95,13 @@ mod tests {
         says(&top_up, Some(Train), Some(Train), "Both become train, unless");
         says(&spec(SplitPolicy::Threshold(draw()), None), None, None, "drawn together");
         let earlier = Some(Earlier::Version("1.0".parse().unwrap()));
-        says(&spec(SplitPolicy::Keep, earlier), None, None, "version 1.0. If those are two, the build stops");
-        says(&spec(SplitPolicy::Pool(draw()), earlier), None, None, "both become train, or if one is test");
+        says(
+            &spec(SplitPolicy::Keep, earlier),
+            None,
+            None,
+            "version 1.0, and a new image is train. If those are two, the build stops",
+        );
+        says(&spec(SplitPolicy::Pool(draw()), earlier), None, None, "both become train; if one was val");
         assert_eq!(Effects::of(None, [None, None]).same, GENERAL);
     }
 }

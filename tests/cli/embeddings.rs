@@ -115,8 +115,8 @@ fn only_new_images_are_added_and_absent_ones_are_told() {
     let saved = ["audit", "labels", "raw", "--embeddings", "kept"];
     let told =
         sandbox.isn(&saved).fails(1, "kept has no embedding of 1 image of raw, the first is bee/new.png");
-    let options = "isn audit labels raw --onnx MODEL --layer four --input-size 32 --channels rgb --mean 123.675,116.28,103.53 \
-                   --std 58.395,57.12,57.375 --save-embeddings kept`";
+    let options = "isn audit labels raw --onnx MODEL --layer four --input-size 32 --channels rgb --mean=123.675,116.28,103.53 \
+                   --std=58.395,57.12,57.375 --save-embeddings kept`";
     assert!(told.stderr.contains(options), "{}", told.stderr);
     let before = kept(&sandbox).len();
     let added = report(&sandbox, &AUDIT, &SAVE);
@@ -164,6 +164,10 @@ fn parts_of_several_machines_are_one_folder() {
     sandbox.isn(&[&AUDIT[..], &["--part", "1/2"]].concat()).fails(2, "--save-embeddings");
     for evidence in [&["--embeddings", "kept"][..], &["--pixels"], &["--probs", "p.npy"]] {
         sandbox.isn(&[&AUDIT[..], &SAVE, evidence].concat()).fails(2, "cannot be used with");
+        for option in [&SAVE[..], &["--layer", "four"], &["--mean=-1,0,0"], &["--std", "1,1,1"]] {
+            let args = [&["audit", "labels", "raw"], option, evidence].concat();
+            sandbox.isn(&args).fails(2, "cannot be used with");
+        }
     }
     sandbox
         .isn(&[&AUDIT[..], &["--input-size", "16"]].concat())
@@ -179,7 +183,7 @@ fn a_folder_is_of_one_model_and_damage_is_told() {
     let before = kept(&sandbox);
     for (more, what) in [
         (&["--channels", "bgr"][..], "channels"),
-        (&["--mean", "0,0,0"], "mean"),
+        (&["--mean", "-1,0,0"], "mean"),
         (&["--std", "1,1,1"], "std"),
     ] {
         let other = sandbox.isn(&[&AUDIT[..], &SAVE, more].concat()).fails(1, "computed in another way");

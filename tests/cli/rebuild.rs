@@ -167,10 +167,11 @@ fn an_image_does_not_change_its_split_by_another_name() {
     sandbox.isn(&again).ok();
     let ran = sandbox.isn(&["publish", "swapped", "--registry", "reg", "--key", "me"]);
     let said =
-        ran.fails(8, &format!("moved: {other} is in train, and grads@1.0 has that image in val as {id}"));
+        ran.fails(8, &format!("moved: {other} is in train, and grads@1.0 has the same image in val as {id}"));
     assert!(
-        said.stderr
-            .contains(&format!("moved: {id} is in val, and grads@1.0 has that image in train as {other}"))
+        said.stderr.contains(&format!(
+            "moved: {id} is in val, and grads@1.0 has the same image in train as {other}"
+        ))
     );
 }
 

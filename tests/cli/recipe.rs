@@ -85,7 +85,7 @@ fn a_registry_has_recipes_of_its_own() {
     verified("recipes/bees/recipe.toml");
     assert!(!sandbox.path("bees").exists());
     // A build takes those of the binary alone, which nobody can change.
-    sandbox.isn(&["build", "ants", "--source", "raw"]).fails(6, "ants is not in registry bundled");
+    sandbox.isn(&["build", "ants", "--source", "raw"]).fails(6, "registry bundled has no recipe of ants");
 }
 
 #[test]

@@ -13,6 +13,8 @@ use crate::cli::render::path_json;
 use crate::cli::run::{Run, Verb};
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::Result;
+use isn_format::recipe::Earlier;
+use isn_format::text::shell_word;
 use isn_registry::ops::recipe::{Found, export, find};
 use isn_registry::recipe_file::RECIPE_TOML;
 
@@ -88,11 +90,10 @@ fn print_export(output: &Output, found: &Found, dir: &Path, files: &[PathBuf]) {
     let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     writeln!(text, "{}: recipe of {}, from registry {registry}", dir.display(), file.recipe.id());
     writeln!(text, "  files    {}", names.join(", "));
-    writeln!(
-        text,
-        "  build    isn build {} --source DIR",
-        isn_format::text::shell_word(dir.join(RECIPE_TOML).display())
-    );
+    // An earlier version is looked up there.
+    let follows = matches!(file.recipe.split.previous, Some(Earlier::Version(_)));
+    let from = if follows { format!(" --registry {}", shell_word(registry)) } else { String::new() };
+    writeln!(text, "  build    isn build {} --source DIR{from}", shell_word(dir.join(RECIPE_TOML).display()));
     let object = json!({
         "name": file.recipe.name, "version": file.recipe.version, "registry": registry,
         "path": path_json(dir), "files": names, "warnings": warnings,

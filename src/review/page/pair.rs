@@ -202,7 +202,12 @@ fn forms(desk: &Desk<NearPairs>, at: usize, shown: &Shown, open: usize, undo: bo
                 (button("u", "unsure", "", "unsure"))
                 @if undo { (button("z", "undo", "", "undo")) }
                 @if members > 2 && open > 1 {
-                    (button("a", "all", "keep", format!("all {members} are the same: {open} pairs")))
+                    @let of_group = desk.work.pairs.iter().filter(|one| one.group == shown.group).count();
+                    @let what = match open == of_group {
+                        true => format!("all {members} are the same: {open} pairs"),
+                        false => format!("same: the {open} pairs of the group that are left"),
+                    };
+                    (button("a", "all", "keep", what))
                 }
             }
         }

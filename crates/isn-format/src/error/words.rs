@@ -108,6 +108,7 @@ pub(super) fn is_missing(kind: Missing, what: &str, place: &str) -> String {
         Missing::Log | Missing::AttestationLog => format!("{place} has no {what}"),
         Missing::ClassLabel => format!("{what} is the label of a class of {place}, not its id"),
         Missing::File if place.is_empty() => format!("{what} does not exist"),
+        Missing::Recipe => format!("{place} has no recipe of {what}"),
         _ => format!("{what} is not in {place}"),
     }
 }

@@ -116,7 +116,7 @@ impl Method {
     pub(crate) fn options(&self) -> String {
         let three = |numbers: [f32; 3]| numbers.map(|number| number.to_string()).join(",");
         format!(
-            "--layer {} --input-size {} --channels {} --mean {} --std {}",
+            "--layer {} --input-size {} --channels {} --mean={} --std={}",
             shell_word(&self.layer),
             self.side,
             shell_word(&self.channels),

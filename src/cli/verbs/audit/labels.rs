@@ -29,6 +29,10 @@ use isn_registry::sheet::Sheet;
 /// The default number of suspects in the text.
 const SHOWN: usize = 20;
 
+/// What cannot be given together with the options of a model: clap does not ask for an argument that
+/// conflicts with one that is there.
+const NO_MODEL: [&str; 3] = ["probs", "embeddings", "pixels"];
+
 /// Arguments of `isn audit labels`.
 #[derive(Debug, Args)]
 #[group(id = "evidence", required = true, multiple = false, args = ["probs", "embeddings", "onnx", "pixels"])]
@@ -68,23 +72,26 @@ pub(in crate::cli) struct LabelsArgs {
     #[arg(long, value_enum, value_name = "NAME", default_value = "both")]
     learner: LearnerName,
     /// The tensor or node of the model that is the embedding [default: its first output]
-    #[arg(long, value_name = "NAME", requires = "onnx")]
+    #[arg(long, value_name = "NAME", requires = "onnx", conflicts_with_all = NO_MODEL)]
     layer: Option<String>,
     /// The side of the model's square input in pixels [default: as in the model, or 224]
-    #[arg(long, value_name = "N", requires = "onnx", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    #[arg(long, value_name = "N", requires = "onnx", conflicts_with_all = NO_MODEL,
+        value_parser = clap::value_parser!(u16).range(1..=4096))]
     input_size: Option<u16>,
     /// The order of the model's input channels
-    #[arg(long, value_enum, value_name = "ORDER", requires = "onnx", default_value = "rgb")]
+    #[arg(long, value_enum, value_name = "ORDER", requires = "onnx", conflicts_with_all = NO_MODEL, default_value = "rgb")]
     channels: Channels,
     /// The mean to subtract from each channel of 0 to 255, in the model's order
-    #[arg(long, value_name = "A,B,C", requires = "onnx", value_parser = three, default_value = "123.675,116.28,103.53")]
+    #[arg(long, value_name = "A,B,C", requires = "onnx", conflicts_with_all = NO_MODEL,
+        allow_hyphen_values = true, value_parser = three, default_value = "123.675,116.28,103.53")]
     mean: [f32; 3],
     /// The standard deviation to divide each channel by
-    #[arg(long, value_name = "A,B,C", requires = "onnx", value_parser = three, default_value = "58.395,57.12,57.375")]
+    #[arg(long, value_name = "A,B,C", requires = "onnx", conflicts_with_all = NO_MODEL,
+        allow_hyphen_values = true, value_parser = three, default_value = "58.395,57.12,57.375")]
     std: [f32; 3],
     /// Keep the embeddings in this folder, and compute only those that it lacks. It is made if it does not
     /// exist
-    #[arg(long, value_name = "DIR", requires = "onnx")]
+    #[arg(long, value_name = "DIR", requires = "onnx", conflicts_with_all = NO_MODEL)]
     save_embeddings: Option<PathBuf>,
     /// Compute and keep only part I of N equal parts of the images, and audit nothing, so that several
     /// machines can share the work

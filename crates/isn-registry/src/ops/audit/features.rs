@@ -129,7 +129,7 @@ fn of_saved(subject: &Subject, folder: &Path, jobs: usize, progress: &dyn Progre
     if let Some(&first) = absent.first() {
         let why = format!(
             "has no embedding of {} of {}, the first is {}: compute them with `isn audit labels {} --onnx MODEL \
-             {} --save-embeddings {}`",
+             {} --save-embeddings {}`, with the same --recipe and --registry",
             count(absent.len(), "image"),
             subject.what,
             subject.images[first].path,

@@ -1,7 +1,7 @@
 //! The gates: what a recipe's `[gates]` require of a version before it may be published. They are on by
 //! default.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tokio::runtime::Runtime;
 
@@ -206,6 +206,7 @@ fn moved(before: &[Row], now: &[Row], earlier: &VersionId) -> Vec<String> {
         there.entry(row.source_blake3).or_default().push(row);
         there.entry(row.pixels).or_default().push(row);
     }
+    let ids: HashSet<&str> = now.iter().map(|row| row.source.as_str()).collect();
     let find = |row: &Row| {
         let same = there.get(&row.source_blake3).or_else(|| there.get(&row.pixels))?;
         let elsewhere = same.iter().all(|earlier| earlier.split != row.split);
@@ -214,8 +215,14 @@ fn moved(before: &[Row], now: &[Row], earlier: &VersionId) -> Vec<String> {
             match same.iter().find(|earlier| earlier.source == *id) {
                 Some(same) => format!(
                     "moved: {id} is in {split}, and {earlier} has it in {}, as it is now one picture with images that \
-                     are not there: remove those in the ledger, or take back that they are the same (groups, pairs)",
+                     are not there: remove those in the ledger that the recipe names, or take back that they are the \
+                     same (groups, pairs)",
                     same.split
+                ),
+                None if ids.contains(same[0].source.as_str()) => format!(
+                    "moved: {id} is in {split}, and {earlier} has the same image in {} as {}: remove {id} in the ledger \
+                     that the recipe names",
+                    same[0].split, same[0].source
                 ),
                 None => format!(
                     "moved: {id} is in {split}, and {earlier} has that image in {} as {}: give the source its name \
