@@ -245,7 +245,7 @@ fn neighbours() -> (Sandbox, Vec<String>) {
         paths.push(format!("{folder}/{at}.png"));
         noise(at as u64).save(sandbox.path(&format!("raw/{}", paths[at]))).unwrap();
     }
-    let mut rows = vec![[0f32; 6]; 6];
+    let mut rows = [[0f32; 6]; 6];
     (0..6).for_each(|at| rows[at][at] = 2.0);
     rows[5] = [1.0, 0.0, 0.0, 0.0, 0.0, 0.1];
     rows[3][1] = 1.0;

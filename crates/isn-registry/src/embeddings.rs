@@ -1,7 +1,7 @@
 //! [`Embeddings`]: a folder of feature vectors of images, so that what a model computed once is not computed
 //! again. An image is found by the hash of its file, wherever it is.
 //!
-//! `embeddings.json` says how all of them were computed ([`Method`]). The vectors are in [`part`]s, which
+//! `embeddings.json` says how all of them were computed ([`Method`]). The vectors are in parts, which
 //! are added as they come and never changed: a run that was killed loses at most the last one.
 
 mod method;

@@ -66,7 +66,7 @@ impl Part {
 
     fn parse(array: &[u8], list: &[u8]) -> Result<Part, String> {
         let mut reader = csv::Reader::from_reader(list);
-        if reader.headers().map_err(|e| e.to_string())? != &HEADER[..] {
+        if reader.headers().map_err(|e| e.to_string())? != HEADER[..] {
             return Err(format!("does not begin with {}", HEADER.join(",")));
         }
         let image = |record: csv::Result<csv::StringRecord>| {

@@ -193,7 +193,9 @@ pub struct Saved {
 /// Computes the embeddings of a part of the images that a folder does not have, and adds them to it.
 ///
 /// # Errors
-/// As [`of_model`].
+/// [`Error::Invalid`] if the model cannot be used, or the folder is of another method or damaged;
+/// [`Error::Io`] if it cannot be written; [`Error::Mistakes`] if an image of a version cannot be read, or no
+/// image of a folder.
 #[cfg(feature = "onnx")]
 pub fn save_share(
     subject: &Subject,
