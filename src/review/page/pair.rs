@@ -101,7 +101,7 @@ fn found(desk: &Desk<NearPairs>, shown: &Shown) -> Markup {
                 },
                 How::Exact => { "the same bytes, or the same pixels" },
                 How::Similar(cosine) => {
-                    "cosine of their embeddings " (format!("{cosine:.4}")) " · no copies by their pixels"
+                    "cosine of their embeddings " (format!("{cosine:.4}")) " · their pixels do not tell"
                 },
             }
         }
