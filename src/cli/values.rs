@@ -14,9 +14,9 @@ use isn_format::digest::DigestError;
 use isn_format::error::{Error, Mistake, Result};
 use isn_format::rel_path::RelPath;
 use isn_format::statement::check_reason;
+use isn_format::sums::{Line, MAX_SUMS};
 #[cfg(feature = "serve")]
 use isn_format::text::is_formula;
-use isn_format::tree::{Line, MAX_SUMS};
 use isn_registry::files;
 
 /// Reads a list of images: a path or a line of `B3SUMS` on each line. Returns the sorted paths, and the lines

@@ -3,8 +3,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, about};
 
@@ -127,7 +126,7 @@ impl<'a> Lines<'a> {
     /// # Errors
     /// [`Error::Integrity`] if the line is no such object, does not end with a line feed, or the cap is
     /// exceeded.
-    pub(crate) fn next_row<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
+    pub(crate) fn next_row<'s, T: Deserialize<'s>>(&'s mut self) -> Result<Option<T>> {
         self.number += 1;
         self.line.clear();
         let refuse = |number, why: &dyn std::fmt::Display| {

@@ -3,7 +3,7 @@
 //! socket and starts no thread.
 //!
 //! A version is described by a [`manifest::Manifest`] (what the version is), an [`index::Index`] (one row per
-//! image) and `classes.csv`. [`tree::Sums`] computes the file `B3SUMS` from the last two; the BLAKE3 of that
+//! image) and `classes.csv`. [`sums::Sums`] computes the file `B3SUMS` from the last two; the BLAKE3 of that
 //! file is the dataset hash. A [`pack::Pack`] lists where the images' bytes lie in [`shard`]s. A
 //! [`release::Release`] is the signed [`statement`] that binds a name and a version to all of this;
 //! statements are the entries of a registry's [`log`].
@@ -11,7 +11,7 @@
 //! | about | modules |
 //! |---|---|
 //! | what is made | [`recipe`], [`source_kind`], [`source_spec`], [`ilsvrc2012`], [`ledger`], [`corrections`], [`groups`], [`pairs`], [`rows`], [`split`], [`pixel_spec`] |
-//! | what a version is | [`manifest`], [`index`], [`class`], [`tree`], [`description`], [`possession`] |
+//! | what a version is | [`manifest`], [`index`], [`class`], [`sums`], [`tree`], [`description`], [`possession`] |
 //! | how it is stored | [`object`], [`pack`], [`shard`], [`table`], [`json_lines`] |
 //! | who says so | [`key`], [`statement`], [`release`], [`log`] |
 //! | how it is read | [`order`], [`augment`] |
@@ -21,7 +21,7 @@
 //!
 //! # Verifying a version without isn
 //!
-//! A tree is checked as [`tree::Sums`] shows. With the files of a registry, however they were fetched, and a
+//! A tree is checked as [`sums::Sums`] shows. With the files of a registry, however they were fetched, and a
 //! publisher's key:
 //!
 //! ```
@@ -57,7 +57,7 @@
 //! let index = Index::parse("index", &index, &manifest, &manifest.objects.classes.blake3)?;
 //! let version = Description::new(("index", index), ("classes.csv", classes), &manifest)?;
 //! for row in version.rows().rows() {
-//!     println!("{} {}", row.blake3, row.path);
+//!     println!("{} {}", row.blake3(), row.path());
 //! }
 //! # assert_eq!(version.sums().digest(), release.dataset());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -94,7 +94,9 @@ pub mod source_kind;
 pub mod source_spec;
 pub mod split;
 pub mod statement;
+pub mod sums;
 pub mod table;
 pub mod text;
+mod texts;
 pub mod tree;
 pub mod union_find;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::index::Images;
 use crate::json_lines::{Lines, Writer};
 use crate::object::{MAX_BYTES, ObjectRef};
 use crate::shard::max_frame_len;
@@ -155,17 +156,16 @@ impl Pack {
 
 /// Chooses the entry by which each wanted image is read: the first whose frame is not longer than the image
 /// can need. Packs are not signed, and a longer frame would only fill the memory. Returns the index of the
-/// pack and the index of the entry in it, in the order of the packs. `length_of` returns the length of an
-/// image's file in bytes, or `None` if the image is not wanted.
-pub fn placed(packs: &[Pack], length_of: impl Fn(&Digest) -> Option<u64>) -> Vec<(usize, usize)> {
-    let (mut placed, mut seen) = (Vec::new(), HashSet::new());
-    for (number, pack) in packs.iter().enumerate() {
-        for (at, entry) in pack.entries.iter().enumerate() {
-            let fits = length_of(&entry.blake3).is_some_and(|image| entry.length <= max_frame_len(image));
-            if fits && seen.insert(entry.blake3) {
+/// pack and the index of the entry in it, in the order of the packs, and the images that no pack has.
+pub fn placed<'a>(packs: &[Pack], wanted: &Images<'a>) -> (Vec<(u32, u32)>, Images<'a>) {
+    let (mut placed, mut absent) = (Vec::with_capacity(wanted.len()), wanted.clone());
+    for (number, pack) in (0..).zip(packs) {
+        for (at, entry) in (0..).zip(&pack.entries) {
+            let fits = absent.length(&entry.blake3).is_some_and(|image| entry.length <= max_frame_len(image));
+            if fits && absent.remove(&entry.blake3) {
                 placed.push((number, at));
             }
         }
     }
-    placed
+    (placed, absent)
 }

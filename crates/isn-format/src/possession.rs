@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::digest::Digest;
-use crate::index::Index;
+use crate::index::Sources;
 use crate::key::PublicKey;
 use crate::manifest::Manifest;
 
@@ -70,14 +70,15 @@ pub fn inputs(manifest: &Manifest) -> Digest {
 }
 
 /// Returns the digest of the source files from which the images of a version were made.
-pub fn sources(index: &Index) -> Digest {
-    let mut files: Vec<_> = index.rows().iter().map(|row| (row.source.as_str(), row.source_blake3)).collect();
-    files.sort_unstable();
-    let text = files.iter().fold(String::new(), |mut text, (source, digest)| {
-        let _ = writeln!(text, "{digest}  {source}");
-        text
-    });
-    Digest::of(text.as_bytes())
+pub fn sources(sources: &Sources) -> Digest {
+    let file = |at: u32| (sources.id(at as usize), sources.blake3()[at as usize]);
+    let mut order: Vec<u32> = (0..sources.blake3().len() as u32).collect();
+    order.sort_unstable_by_key(|at| file(*at));
+    let mut hasher = blake3::Hasher::new();
+    for (source, digest) in order.into_iter().map(file) {
+        hasher.update(format!("{digest}  {source}\n").as_bytes());
+    }
+    Digest::of_hasher(&hasher)
 }
 
 #[cfg(test)]

@@ -40,9 +40,14 @@ impl RelPath {
         &self.0
     }
 
+    /// Returns the path without its allocation.
+    pub fn as_ref(&self) -> RelPathRef<'_> {
+        RelPathRef(&self.0)
+    }
+
     /// Returns this path below `root`, with the separators of the operating system.
     pub fn under(&self, root: &Path) -> PathBuf {
-        self.0.split('/').fold(root.to_path_buf(), |path, segment| path.join(segment))
+        self.as_ref().under(root)
     }
 
     /// Returns the path in ASCII lower case: on a file system that ignores case, two paths for which this is
@@ -57,12 +62,67 @@ impl RelPath {
     }
 }
 
+/// A borrowed [`RelPath`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RelPathRef<'a>(&'a str);
+
+impl<'a> RelPathRef<'a> {
+    /// Checks that `text` is a path.
+    ///
+    /// # Errors
+    /// [`RelPathError`] if it is none.
+    pub fn new(text: &'a str) -> Result<Self, RelPathError> {
+        let refuse = |why| RelPathError { path: text.into(), why };
+        if text.len() > MAX_PATH_LEN {
+            return Err(refuse("is longer than 200 bytes"));
+        }
+        text.split('/').try_for_each(check_segment).map_err(refuse)?;
+        Ok(RelPathRef(text))
+    }
+
+    /// Takes a text for a path that was one when it was stored.
+    pub(crate) fn stored(text: &'a str) -> Self {
+        RelPathRef(text)
+    }
+
+    /// Returns the path as text.
+    pub fn as_str(self) -> &'a str {
+        self.0
+    }
+
+    /// Returns this path below `root`, with the separators of the operating system.
+    pub fn under(self, root: &Path) -> PathBuf {
+        self.0.split('/').fold(root.to_path_buf(), |path, segment| path.join(segment))
+    }
+
+    /// Returns the segments, in order.
+    pub fn segments(self) -> impl Iterator<Item = &'a str> {
+        self.0.split('/')
+    }
+
+    /// Returns the path with its own allocation.
+    pub fn to_owned(self) -> RelPath {
+        RelPath(self.0.into())
+    }
+}
+
+impl fmt::Display for RelPathRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl fmt::Debug for RelPathRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RelPathRef({})", self.0)
+    }
+}
+
 /// Checks one segment of a path (a class id, a file name).
 ///
 /// # Errors
 /// What is wrong with the segment, as a predicate: "has an empty segment".
 pub fn check_segment(segment: &str) -> Result<(), &'static str> {
-    const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
     if segment.is_empty() {
         return Err("has an empty segment");
     }
@@ -72,26 +132,30 @@ pub fn check_segment(segment: &str) -> Result<(), &'static str> {
     if segment.starts_with('.') || segment.ends_with('.') {
         return Err("has a segment that starts or ends with a dot");
     }
-    let stem = segment.split('.').next().unwrap_or(segment).to_ascii_lowercase();
-    let numbered = |name: &str| {
-        stem.strip_prefix(name).is_some_and(|n| n.len() == 1 && matches!(n.as_bytes()[0], b'1'..=b'9'))
-    };
-    if DEVICES.contains(&stem.as_str()) || numbered("com") || numbered("lpt") {
+    if is_device(segment.split('.').next().unwrap_or(segment)) {
         return Err("has a segment that is a device name on Windows");
     }
     Ok(())
+}
+
+/// Whether a name without its extension is that of a device on Windows.
+fn is_device(stem: &str) -> bool {
+    const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
+    const NUMBERED: [&str; 2] = ["com", "lpt"];
+    match stem.as_bytes() {
+        [_, _, _] => DEVICES.iter().any(|device| stem.eq_ignore_ascii_case(device)),
+        [name @ .., b'1'..=b'9'] if name.len() == 3 => {
+            NUMBERED.iter().any(|device| name.eq_ignore_ascii_case(device.as_bytes()))
+        }
+        _ => false,
+    }
 }
 
 impl FromStr for RelPath {
     type Err = RelPathError;
 
     fn from_str(text: &str) -> Result<Self, RelPathError> {
-        let refuse = |why| RelPathError { path: text.into(), why };
-        if text.len() > MAX_PATH_LEN {
-            return Err(refuse("is longer than 200 bytes"));
-        }
-        text.split('/').try_for_each(check_segment).map_err(refuse)?;
-        Ok(RelPath(text.into()))
+        RelPathRef::new(text).map(RelPathRef::to_owned)
     }
 }
 

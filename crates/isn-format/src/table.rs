@@ -12,13 +12,14 @@ use std::collections::HashMap;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::index::Index;
+use crate::index::{Images, Index};
 use crate::object::ObjectRef;
 use crate::pack::{Pack, placed};
 use crate::pixel_spec::MAX_PIXELS;
 use crate::rel_path::MAX_PATH_LEN;
 use crate::shard::{MAX_IMAGE_LEN, max_frame_len};
-use crate::tree::{CLASSES, Sums};
+use crate::sums::Sums;
+use crate::tree::CLASSES;
 
 const MAGIC: &[u8; 16] = b"isn-table/1\n\0\0\0\0";
 const HEADER: usize = 16 + 3 * 8;
@@ -78,21 +79,21 @@ impl Table {
             .iter()
             .scan(0, |next, pack| Some(std::mem::replace(next, *next + pack.shards.len())))
             .collect();
-        let lengths: HashMap<Digest, u64> = index.rows().iter().map(|row| (row.blake3, row.length)).collect();
-        let mut frames = HashMap::new();
-        for (pack, entry) in placed(packs, |image| lengths.get(image).copied()) {
-            let (base, entry) = (bases[pack], &packs[pack].entries[entry]);
+        let nowhere = FrameAt { shard: NOWHERE, offset: 0, length: 0, blake3: Digest::of(b"") };
+        let mut rows = Vec::with_capacity(index.len() * ROW);
+        index.rows().for_each(|row| record(&mut rows, (row.width(), row.height(), row.length()), &nowhere));
+        let images = Images::all(index);
+        let mut frame = Vec::with_capacity(ROW);
+        for (pack, entry) in placed(packs, &images).0 {
+            let (base, entry) = (bases[pack as usize], &packs[pack as usize].entries[entry as usize]);
             let shard = u32::try_from(base + entry.shard).unwrap_or(NOWHERE);
             let (offset, length, blake3) = (entry.offset, entry.length, entry.frame);
-            frames.insert(entry.blake3, FrameAt { shard, offset, length, blake3 });
-        }
-        let mut rows = Vec::with_capacity(index.rows().len() * ROW);
-        for row in index.rows() {
-            let nowhere = FrameAt { shard: NOWHERE, offset: 0, length: 0, blake3: Digest::of(b"") };
-            let frame = frames.get(&row.blake3).unwrap_or(&nowhere);
-            [frame.shard, row.width, row.height, 0].iter().for_each(|n| rows.extend(n.to_le_bytes()));
-            [row.length, frame.offset, frame.length].iter().for_each(|n| rows.extend(n.to_le_bytes()));
-            rows.extend(frame.blake3.as_bytes());
+            for row in images.rows(&entry.blake3) {
+                frame.clear();
+                let size = (row.width(), row.height(), row.length());
+                record(&mut frame, size, &FrameAt { shard, offset, length, blake3 });
+                rows[row.at() * ROW..][..ROW].copy_from_slice(&frame);
+            }
         }
         Self::over("table", sums.to_text(), shards, rows)
     }
@@ -104,11 +105,8 @@ impl Table {
     /// [`Error::Integrity`] if `sums` has another number of images.
     pub fn of_files(what: &str, sums: &Sums, sizes: &[(u32, u32, u64)]) -> Result<Self> {
         let mut rows = Vec::with_capacity(sizes.len() * ROW);
-        for (width, height, length) in sizes {
-            [NOWHERE, *width, *height, 0].iter().for_each(|n| rows.extend(n.to_le_bytes()));
-            [*length, 0, 0].iter().for_each(|n| rows.extend(n.to_le_bytes()));
-            rows.extend(Digest::of(b"").as_bytes());
-        }
+        let nowhere = FrameAt { shard: NOWHERE, offset: 0, length: 0, blake3: Digest::of(b"") };
+        sizes.iter().for_each(|size| record(&mut rows, *size, &nowhere));
         Self::over(what, sums.to_text(), Vec::new(), rows)
     }
 
@@ -195,17 +193,18 @@ impl Table {
         }
         let is_known = |shard: &ObjectRef| packs.iter().any(|pack| pack.shards.contains(shard));
         let known: Vec<bool> = self.shards.iter().map(is_known).collect();
-        let is_right = |(image, row): (usize, &crate::index::Row)| {
+        let is_right = |(image, row): (usize, crate::index::RowRef<'_>)| {
             let Some(record) = self.record(image) else { return false };
             let is_frame_right = record.frame.is_none_or(|at| {
                 let shard = at.shard as usize;
-                let of_pack = frames.get(&(row.blake3, self.shards[shard].blake3));
+                let of_pack = frames.get(&(row.blake3(), self.shards[shard].blake3));
                 !known[shard] || of_pack == Some(&FrameAt { shard: 0, ..at })
             });
             let says = (self.path(image), self.blake3(image), record.width, record.height, record.length);
-            says == (row.path.as_str(), Some(row.blake3), row.width, row.height, row.length) && is_frame_right
+            says == (row.path().as_str(), Some(row.blake3()), row.width(), row.height(), row.length())
+                && is_frame_right
         };
-        self.images() == index.rows().len() && index.rows().iter().enumerate().all(is_right)
+        self.images() == index.len() && index.rows().enumerate().all(is_right)
     }
 
     /// Returns the number of images.
@@ -260,6 +259,13 @@ impl Table {
         let frame = is_sane.then_some(frame);
         Some(Record { width: u32_at(row, 4), height: u32_at(row, 8), length, frame })
     }
+}
+
+/// Appends what the table says about an image: its width, height and length, and its frame.
+fn record(rows: &mut Vec<u8>, (width, height, bytes): (u32, u32, u64), frame: &FrameAt) {
+    [frame.shard, width, height, 0].iter().for_each(|n| rows.extend(n.to_le_bytes()));
+    [bytes, frame.offset, frame.length].iter().for_each(|n| rows.extend(n.to_le_bytes()));
+    rows.extend(frame.blake3.as_bytes());
 }
 
 fn digest_of(header: &[u8], body: &[u8]) -> Digest {

@@ -1,31 +1,25 @@
-//! The tree, a folder of images and their description: `B3SUMS`, whose BLAKE3 is the dataset hash, and
-//! `ISN.json`, which says where the tree came from.
+//! The tree, a folder of images and their description: `B3SUMS`, see [`crate::sums`], and `ISN.json`, which
+//! says where the tree came from.
 
 use std::collections::HashSet;
-use std::fmt;
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::class::{Class, ClassId, parse_classes};
+use crate::class::ClassId;
 use crate::dataset_ref::{Name, Version, VersionId};
 use crate::digest::Digest;
-use crate::error::{Error, Result, about, count};
-use crate::index::Index;
+use crate::error::{Error, Result, count};
+use crate::index::Sources;
 use crate::manifest::{Manifest, prefixed};
 use crate::possession;
-use crate::rel_path::{MAX_PATH_LEN, RelPath};
+use crate::rel_path::RelPath;
 use crate::split::Split;
+use crate::sums::Line;
 
 /// The list of all files with their BLAKE3. Its own BLAKE3 is the dataset hash.
 pub const B3SUMS: &str = "B3SUMS";
 /// The lines of `B3SUMS` that a partial tree has.
 pub const B3SUMS_SELECTED: &str = "B3SUMS.selected";
-/// The maximum length of a list that is read, in bytes: enough for ten million images.
-pub const MAX_SUMS: u64 = 3 << 30;
-/// The maximum length of a line: a hash, two spaces, a path, a line feed.
-const MAX_LINE: u64 = 64 + 2 + MAX_PATH_LEN as u64 + 1;
 /// The maximum length of an `ISN.json` that is read, in bytes: a selection names each of its images.
 pub const MAX_ISN_JSON: u64 = 64 << 20;
 /// The list of classes, in the order of their index.
@@ -36,192 +30,6 @@ pub const ISN_JSON: &str = "ISN.json";
 pub const FORMAT: &str = "isn-tree/1";
 /// The format of `ISN.json` of a tree that nobody released.
 pub const UNRELEASED: &str = "isn-tree/2";
-
-/// One line of `B3SUMS`. Deserialising a row of an index gives the line of its image.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Line {
-    /// The BLAKE3 of the file.
-    pub blake3: Digest,
-    /// The path of the file in the tree.
-    pub path: RelPath,
-}
-
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}  {}", self.blake3, self.path)
-    }
-}
-
-/// The lines of a `B3SUMS`, in the form of `b3sum`: hash, two spaces, path, line feed; sorted by path bytes.
-///
-/// Checking a tree by a paper's pin, as `b3sum --check` would:
-///
-/// ```
-/// use isn_format::digest::Digest;
-/// use isn_format::tree::Sums;
-///
-/// # let tree = std::path::Path::new("../../tests/vectors/version-1/tree");
-/// # let pinned = "b3:f88ef4a341873343381f766de3c1a6bccbb0e0829470ab1b863375c027e1ae2f";
-/// let sums = Sums::parse("B3SUMS", &std::fs::read(tree.join("B3SUMS"))?)?;
-/// assert_eq!(sums.digest().prefixed(), pinned);
-/// for line in sums.lines() {
-///     assert_eq!(Digest::of(&std::fs::read(line.path.under(tree))?), line.blake3);
-/// }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sums {
-    lines: Vec<Line>,
-}
-
-impl Sums {
-    /// Computes the lines for the images of an index and the exact bytes of `classes.csv`.
-    ///
-    /// # Errors
-    /// [`Error::Internal`], only by a defect in isn.
-    pub fn new(index: &Index, classes_csv: &[u8]) -> Result<Self> {
-        let classes = CLASSES.parse::<RelPath>().map_err(|e| Error::Internal(e.to_string()))?;
-        let mut lines = vec![Line { blake3: Digest::of(classes_csv), path: classes }];
-        lines.extend(index.rows().iter().map(|row| Line { blake3: row.blake3, path: row.path.clone() }));
-        lines.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(Sums { lines })
-    }
-
-    /// Returns the lines of a tree that has only this selection of the images; `classes.csv` is always among
-    /// them.
-    pub fn selected(&self, selection: &Selection) -> Self {
-        let includes = selection.filter();
-        let chosen =
-            self.lines.iter().filter(|line| line.path.as_str() == CLASSES || includes(line.path.as_str()));
-        Sums { lines: chosen.cloned().collect() }
-    }
-
-    /// Reads the text of a `B3SUMS`, in exactly the form that [`Sums::to_text`] writes.
-    ///
-    /// # Errors
-    /// [`Error::Integrity`], naming `what`, at the first line that has another form or is out of order.
-    pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
-        Ok(Sums { lines: Lines::new(what, bytes).collect::<Result<_>>()? })
-    }
-
-    /// Reads a file as [`Sums::parse`] does; after a fault, the rest of it is only hashed. Returns the
-    /// result, and the BLAKE3 of the whole file. `path` is where it is read from, for errors.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if `reader` fails; [`Error::Integrity`] if the file is longer than any list may be. A
-    /// fault in the lines is in the inner result.
-    pub fn read(what: &str, path: &Path, reader: impl Read) -> Result<(Result<Self>, Digest)> {
-        let mut reader = Hashing { reader: reader.take(MAX_SUMS + 1), hasher: blake3::Hasher::new() };
-        let lines = Lines::new(what, BufReader::new(&mut reader)).collect::<Result<_>>();
-        io::copy(&mut reader, &mut io::sink()).map_err(Error::io("read", path))?;
-        if reader.reader.limit() == 0 {
-            return Err(Error::integrity(path.display(), format!("is longer than {MAX_SUMS} bytes")));
-        }
-        Ok((lines.map(|lines| Sums { lines }), Digest::of_hasher(&reader.hasher)))
-    }
-
-    /// Reads the classes from the bytes of the tree's `classes.csv`.
-    ///
-    /// # Errors
-    /// [`Error::Integrity`], naming `what`, if the list has another hash for `classes.csv`, or as
-    /// [`parse_classes`] fails.
-    pub fn classes(&self, what: &str, bytes: &[u8]) -> Result<Vec<Class>> {
-        let line = self.lines.iter().find(|line| line.path.as_str() == CLASSES);
-        if line.map(|line| line.blake3) != Some(Digest::of(bytes)) {
-            return Err(Error::integrity(what, format!("is not the one that {B3SUMS} lists")));
-        }
-        parse_classes(what, bytes)
-    }
-
-    /// Returns the lines, sorted by path bytes.
-    pub fn lines(&self) -> &[Line] {
-        &self.lines
-    }
-
-    /// Returns the text of the file.
-    pub fn to_text(&self) -> String {
-        self.lines.iter().map(|line| format!("{line}\n")).collect()
-    }
-
-    /// Returns the BLAKE3 of the text: the dataset hash, if the list is complete.
-    pub fn digest(&self) -> Digest {
-        Digest::of(self.to_text().as_bytes())
-    }
-}
-
-/// Iterates over the lines of a list while it is read. The file may come from anybody and be of any length,
-/// so at most one line is in memory. The iterator ends after the first error.
-pub struct Lines<'a, R> {
-    what: &'a str,
-    reader: R,
-    number: usize,
-    last: Option<RelPath>,
-    has_ended: bool,
-}
-
-impl<'a, R: BufRead> Lines<'a, R> {
-    /// Creates an iterator over the lines of `reader`; `what` names it in errors.
-    pub fn new(what: &'a str, reader: R) -> Self {
-        Lines { what, reader, number: 0, last: None, has_ended: false }
-    }
-
-    fn read(&mut self) -> Result<Option<Line>> {
-        let refuse = |why: &dyn std::fmt::Display| {
-            Error::integrity(self.what, about(format_args!("line {}", self.number), why))
-        };
-        let mut line = Vec::new();
-        let read = self.reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line);
-        read.map_err(|e| refuse(&e))?;
-        if line.is_empty() && self.number > 1 {
-            return Ok(None);
-        }
-        let Some(line) = line.strip_suffix(b"\n") else {
-            return Err(match line.len() as u64 {
-                MAX_LINE => refuse(&"is too long"),
-                _ => Error::integrity(self.what, "does not end with a line feed"),
-            });
-        };
-        let (hash, path) = std::str::from_utf8(line)
-            .map_err(|_| refuse(&"is not UTF-8"))?
-            .split_once("  ")
-            .ok_or_else(|| refuse(&"is not a BLAKE3 hash, two spaces and a path"))?;
-        let blake3 = hash.parse().map_err(|e| refuse(&e))?;
-        let path: RelPath = path.parse().map_err(|e| refuse(&e))?;
-        if self.last.as_ref().is_some_and(|last| *last >= path) {
-            return Err(refuse(&"is not sorted by path, or occurs twice"));
-        }
-        self.last = Some(path.clone());
-        Ok(Some(Line { blake3, path }))
-    }
-}
-
-impl<R: BufRead> Iterator for Lines<'_, R> {
-    type Item = Result<Line>;
-
-    fn next(&mut self) -> Option<Result<Line>> {
-        if self.has_ended {
-            return None;
-        }
-        self.number += 1;
-        let line = self.read().transpose();
-        self.has_ended = !matches!(line, Some(Ok(_)));
-        line
-    }
-}
-
-/// A reader that computes the BLAKE3 of what is read.
-struct Hashing<R> {
-    reader: R,
-    hasher: blake3::Hasher,
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.reader.read(buffer)?;
-        self.hasher.update(&buffer[..read]);
-        Ok(read)
-    }
-}
 
 /// The part of a version that a tree has. Empty lists mean everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -419,9 +227,9 @@ pub struct BuiltFrom {
 }
 
 impl BuiltFrom {
-    /// What a build with this manifest and index was made from.
-    pub fn of(manifest: &Manifest, index: &Index) -> Self {
-        BuiltFrom { inputs: possession::inputs(manifest), sources: possession::sources(index) }
+    /// What a build with this manifest and these sources was made from.
+    pub fn of(manifest: &Manifest, sources: &Sources) -> Self {
+        BuiltFrom { inputs: possession::inputs(manifest), sources: possession::sources(sources) }
     }
 }
 
@@ -471,18 +279,4 @@ pub struct Provenance {
     pub built_from: Option<BuiltFrom>,
     /// The program that wrote the tree.
     pub isn: String,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_is_no_longer_than_a_path_can_be() {
-        let line = |length: usize| format!("{}  train/{}\n", Digest::of(b""), "x".repeat(length - 6));
-        let read = |text: String| Lines::new("B3SUMS", text.as_bytes()).next().unwrap();
-        assert_eq!(line(MAX_PATH_LEN).len() as u64, MAX_LINE);
-        assert!(read(line(MAX_PATH_LEN)).is_ok());
-        assert!(read(line(MAX_PATH_LEN + 1)).unwrap_err().to_string().contains("line 1 is too long"));
-    }
 }

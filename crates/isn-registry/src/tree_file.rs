@@ -1,6 +1,5 @@
 //! The lists of a tree on disk, its classes, and what it says of itself.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use crate::files;
@@ -8,9 +7,8 @@ use isn_format::class::{Class, MAX_CLASSES};
 use isn_format::dataset_ref::{DatasetRef, VersionId};
 use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Result};
-use isn_format::tree::{
-    B3SUMS, B3SUMS_SELECTED, CLASSES, ISN_JSON, MAX_ISN_JSON, MAX_SUMS, Origin, Sums, unreleased_pin,
-};
+use isn_format::sums::{LineRef, MAX_SUMS, Sums};
+use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, ISN_JSON, MAX_ISN_JSON, Origin, unreleased_pin};
 
 /// Returns the name of the list of the tree in `root`: `B3SUMS.selected` if anything has that name, else
 /// `B3SUMS`.
@@ -107,13 +105,13 @@ pub(crate) fn read_lists(root: &Path) -> Result<Lists> {
         return Err(refuse(format!("is {pin}, and its {ISN_JSON} says that its pin is {said}")));
     }
     let full = full.map_err(|e| e.at(At::Tree))?;
-    let images = full.lines().len().saturating_sub(1) as u64;
+    let images = full.images().count() as u64;
     let sums = match list_of(root) {
         B3SUMS => full,
         selected => {
-            let known: HashMap<_, _> = full.lines().iter().map(|line| (&line.path, line.blake3)).collect();
             let sums = read_sums(root, selected).map_err(|e| e.at(At::Tree))?;
-            if let Some(line) = sums.lines().iter().find(|line| known.get(&line.path) != Some(&line.blake3)) {
+            let is_in_full = |line: &LineRef<'_>| full.blake3_of(line.path.as_str()) == Some(line.blake3);
+            if let Some(line) = sums.lines().find(|line| !is_in_full(line)) {
                 return Err(refuse(format!("lists {} in {selected}, and not in {B3SUMS}", line.path)));
             }
             sums

@@ -10,7 +10,7 @@ use crate::cli::output::Output;
 use crate::cli::run::{Run, Verb};
 use crate::cli::values::one_of;
 use isn_format::error::Result;
-use isn_format::index::Row;
+use isn_format::index::FullRow;
 use isn_format::split::Split;
 use isn_registry::client::version_at::VersionAt;
 use isn_registry::ops::images::{ImagesReport, images};
@@ -42,16 +42,16 @@ impl Verb for ImagesArgs {
 fn print(output: &Output, report: &ImagesReport) {
     output.warn(&report.snapshot.head.warnings);
     let mut paths = Page::default();
-    report.images.iter().for_each(|(row, _)| writeln!(paths, "{}", row.path));
+    report.images().for_each(|(row, _)| writeln!(paths, "{}", row.path()));
     let mut object = json!({
         "dataset": report.snapshot.head.manifest.dataset.prefixed(), "unsigned": report.snapshot.head.unsigned(),
     });
-    let image = |(row, origin): &(Row, Split)| {
+    let image = |(row, origin): (FullRow<'_>, Split)| {
         json!({
-            "path": row.path.as_str(), "class": row.class.as_str(), "split": row.split, "origin": origin,
-            "source_id": row.source, "width": row.width, "height": row.height,
+            "path": row.path().as_str(), "class": row.class().as_str(), "split": row.split(), "origin": origin,
+            "source_id": row.source(), "width": row.width(), "height": row.height(),
         })
     };
-    object["images"] = report.images.iter().map(image).collect();
+    object["images"] = report.images().map(image).collect();
     output.print(&paths, object);
 }

@@ -8,13 +8,14 @@ use std::path::Path;
 
 use isn_format::class::{classes_csv, parse_classes};
 use isn_format::digest::Digest;
-use isn_format::index::Index;
+use isn_format::index::{Full, FullRow, Index, Row, Sources};
 use isn_format::manifest::{Manifest, Tally};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
 use isn_format::statement::ReleaseStatement;
+use isn_format::sums::Sums;
 use isn_format::table::Table;
-use isn_format::tree::{Selection, Sums};
+use isn_format::tree::Selection;
 use isn_registry::cache::Cache;
 use isn_registry::client::Client;
 use isn_registry::dataset::Verify;
@@ -42,6 +43,12 @@ struct Bad<'a> {
     table: Option<Vec<u8>>,
 }
 
+/// The index of these rows, as it is stored.
+fn stored(rows: Vec<Row>) -> Vec<u8> {
+    let (index, sources) = Index::new(rows).unwrap();
+    Full { index: &index, sources: &sources }.to_bytes().unwrap()
+}
+
 impl Swapper {
     fn new() -> Self {
         let (sandbox, pin) = Sandbox::published();
@@ -66,10 +73,12 @@ impl Swapper {
         self.sandbox.read(&format!("reg/{}", layout::object(kind, &reference.blake3)))
     }
 
-    fn index(&self) -> Index {
+    fn rows(&self) -> Vec<Row> {
         let (objects, classes) = (&self.manifest.objects, self.manifest.objects.classes.blake3);
         let bytes = self.object(ObjectKind::Index, &objects.index);
-        Index::parse("index", &bytes, &self.manifest, &classes).unwrap()
+        let index = Index::parse("index", &bytes, &self.manifest, &classes).unwrap();
+        let sources = Sources::parse("index", &bytes, &index).unwrap();
+        Full { index: &index, sources: &sources }.rows().map(FullRow::to_row).collect()
     }
 
     fn pack(&self) -> Pack {
@@ -250,11 +259,11 @@ const SWAPS: [Swap; 14] = [
     ("manifest: bytes", |bad| bad.manifest.bytes += 1),
     ("index", |bad| {
         // Swaps the images of two classes.
-        let mut rows = bad.swapper.index().rows().to_vec();
+        let mut rows = bad.swapper.rows();
         let last = rows.len() - 1;
         let (one, other) = (rows[0].blake3, rows[last].blake3);
         (rows[0].blake3, rows[last].blake3) = (other, one);
-        let index = Index::new(rows).unwrap().to_bytes().unwrap();
+        let index = stored(rows);
         bad.manifest.objects.index = bad.put(ObjectKind::Index, &index);
     }),
     ("classes.csv: labels", |bad| {
@@ -324,21 +333,21 @@ const SWAPS: [Swap; 14] = [
         bad.packs(&[pack.blake3]);
     }),
     ("cached table: other images", |bad| {
-        let mut rows = bad.swapper.index().rows().to_vec();
+        let mut rows = bad.swapper.rows();
         let last = rows.len() - 1;
         let (one, other) = (rows[0].blake3, rows[last].blake3);
         (rows[0].blake3, rows[last].blake3) = (other, one);
-        let index = Index::new(rows).unwrap();
+        let (index, _) = Index::new(rows).unwrap();
         let classes = bad.swapper.object(ObjectKind::Classes, &bad.manifest.objects.classes);
-        let sums = Sums::new(&index, &classes).unwrap();
+        let sums = Sums::new(&index, &classes);
         bad.table = Some(Table::new(&index, &sums, &[bad.swapper.pack()]).unwrap().to_bytes());
     }),
     ("cached table: other sizes", |bad| {
-        let mut rows = bad.swapper.index().rows().to_vec();
+        let mut rows = bad.swapper.rows();
         rows.iter_mut().for_each(|row| row.width += 1);
-        let index = Index::new(rows).unwrap();
+        let (index, _) = Index::new(rows).unwrap();
         let classes = bad.swapper.object(ObjectKind::Classes, &bad.manifest.objects.classes);
-        let sums = Sums::new(&index, &classes).unwrap();
+        let sums = Sums::new(&index, &classes);
         bad.table = Some(Table::new(&index, &sums, &[bad.swapper.pack()]).unwrap().to_bytes());
     }),
 ];
@@ -412,11 +421,11 @@ fn what_nobody_signed_is_said_to_be_so_by_every_verb_that_shows_it() {
     bad.manifest.title = "Evil title".into();
     bad.manifest.authors = vec!["Mallory".into()];
     bad.manifest.licence = "Evil-1.0".into();
-    let mut rows = swapper.index().rows().to_vec();
+    let mut rows = swapper.rows();
     for row in &mut rows {
         (row.width, row.pixels, row.source_blake3) = (9999, Digest::of(b"evil"), Digest::of(b"evil"));
     }
-    bad.manifest.objects.index = bad.put(ObjectKind::Index, &Index::new(rows).unwrap().to_bytes().unwrap());
+    bad.manifest.objects.index = bad.put(ObjectKind::Index, &stored(rows));
     bad.release();
     let vkey: serde_json::Value = serde_json::from_slice(&sandbox.read("reg/registry.json")).unwrap();
     let vkey = vkey["log_key"].as_str().unwrap();

@@ -177,7 +177,9 @@ impl Held {
     }
 
     fn build(root: &Path) -> Result<Held> {
-        let (_, snapshot) = transport::runtime()?.block_on(build::describe(root))?;
+        let runtime = transport::runtime()?;
+        let (registry, snapshot) = runtime.block_on(build::describe(root))?;
+        let sources = runtime.block_on(registry.sources(&snapshot)).map_err(build::of_build)?;
         let manifest = &snapshot.head.manifest;
         if manifest.is_part {
             return Err(Error::invalid(root.display(), PART));
@@ -185,8 +187,8 @@ impl Held {
         Ok(Held {
             id: manifest.id(),
             dataset: manifest.dataset,
-            from: Some(BuiltFrom::of(manifest, snapshot.index())),
-            hashes: snapshot.index().rows().iter().map(|row| row.blake3).collect(),
+            from: Some(BuiltFrom::of(manifest, &sources)),
+            hashes: snapshot.index().rows().map(|row| row.blake3()).collect(),
             images: Subject::build(root)?,
         })
     }
@@ -218,8 +220,7 @@ impl Held {
             Origin::Released(known) => VersionId { name: known.name, version: known.version },
             Origin::Unreleased(built) => VersionId { name: built.name, version: built.recipe.version },
         };
-        let images = sums.lines().iter().filter(|line| line.path.as_str() != CLASSES);
-        let hashes = images.map(|line| line.blake3).collect();
+        let hashes = sums.images().map(|line| line.blake3).collect();
         Ok(Held { id, dataset, from, hashes, images: Subject::tree(root)? })
     }
 

@@ -4,11 +4,12 @@ use crate::client::Client;
 use crate::files;
 use crate::progress::Progress;
 use crate::registry::Snapshot;
-use crate::steps::images::{self, Carrier, Wanted};
+use crate::steps::images::{self, Carrier};
 use crate::steps::selection::check_selection;
 use crate::transport;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Error, Result, bytes as size, chain};
+use isn_format::index::Images;
 use isn_format::tree::Selection;
 
 /// The outcome of a fetch.
@@ -49,10 +50,10 @@ pub fn fetch(
     // on a removable disk.
     let registry = registry.with_cache(Some(cache.clone()));
     let includes = selection.filter();
-    let rows = snapshot.index().rows().iter().filter(|row| includes(row.path.as_str()));
-    let wanted: Wanted = rows.clone().map(|row| (row.blake3, row.length)).collect();
+    let rows = snapshot.index().rows().filter(|row| includes(row.path().as_str()));
+    let wanted = Images::of(snapshot.index(), rows.clone());
     let is_whole = selection.is_all();
-    let (images, bytes) = (rows.clone().count() as u64, rows.map(|row| row.length).sum());
+    let (images, bytes) = (rows.clone().count() as u64, rows.map(|row| row.length()).sum());
     let mut packs = runtime.block_on(registry.packs(&snapshot))?;
     // Describes the version again now that there is a cache, so that the objects read before are kept in it.
     runtime.block_on(registry.describe(snapshot.head.manifest_ref, Vec::new()))?;

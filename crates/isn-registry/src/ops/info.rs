@@ -84,7 +84,7 @@ fn of_tree(folder: &Path) -> Result<TreeReport> {
     let what = folder.join(CLASSES).display().to_string();
     let classes = lists.sums.classes(&what, &lists.classes_csv).map_err(|e| e.at(At::Tree))?;
     let mut splits = Counts::new();
-    for line in lists.sums.lines().iter().filter(|line| line.path.as_str() != CLASSES) {
+    for line in lists.sums.images() {
         let segments: Vec<&str> = line.path.segments().collect();
         let place = match segments[..] {
             [split, class, _] => split.parse().ok().zip(class.parse::<ClassId>().ok()),

@@ -4,7 +4,7 @@
 
 mod folder;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::path::Path;
 
@@ -19,13 +19,14 @@ use crate::dataset::{Basis, Dataset, Parts, Places, Verify};
 use crate::files;
 use crate::progress::Progress;
 use crate::registry::{Head, Packs, Registry, Snapshot, layout};
-use crate::steps::images::{self, Carrier, Wanted};
+use crate::steps::images::{self, Carrier};
 use crate::steps::selection::{check_images, check_parts};
 use crate::transport;
 use crate::tree_file::Lists;
 use isn_format::description::Description;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, count};
+use isn_format::index::{Full, Images};
 use isn_format::manifest::Manifest;
 use isn_format::object::ObjectKind;
 use isn_format::split::Split;
@@ -78,17 +79,16 @@ pub fn load(client: &Client, options: &LoadOptions<'_>, progress: &dyn Progress)
 pub fn sources(client: &Client, version: &VersionAt, selection: &Selection) -> Result<Vec<String>> {
     let runtime = transport::runtime()?;
     let tree = version.tree()?;
-    let snapshot = match tree.as_ref().and_then(Lists::pin) {
-        Some(pin) => runtime.block_on(client.snapshot(&pin))?.1,
-        None => runtime.block_on(version.describe(client))?.1,
+    let (registry, snapshot) = match tree.as_ref().and_then(Lists::pin) {
+        Some(pin) => runtime.block_on(client.snapshot(&pin))?,
+        None => runtime.block_on(version.describe(client))?,
     };
-    let in_tree = tree
-        .as_ref()
-        .map(|lists| -> HashSet<&str> { lists.sums.lines().iter().map(|line| line.path.as_str()).collect() });
+    let sources = runtime.block_on(registry.sources(&snapshot))?;
     let includes = selection.filter();
-    let is_there = |path: &str| in_tree.as_ref().is_none_or(|paths| paths.contains(path)) && includes(path);
-    let rows = snapshot.index().rows().iter().filter(|row| is_there(row.path.as_str()));
-    Ok(rows.map(|row| row.source.clone()).collect())
+    let is_in_tree = |path: &str| tree.as_ref().is_none_or(|lists| lists.sums.blake3_of(path).is_some());
+    let full = Full { index: snapshot.index(), sources: &sources };
+    let rows = full.rows().filter(|row| includes(row.path().as_str()) && is_in_tree(row.path().as_str()));
+    Ok(rows.map(|row| row.source().into()).collect())
 }
 
 struct Opening<'a> {
@@ -257,11 +257,9 @@ impl Opening<'_> {
             }
             return Ok(dataset);
         }
-        let index = snapshot.index().rows();
-        let wanted_of = |images: &[usize]| -> Wanted {
-            let rows = images.iter().filter_map(|&image| index.get(rows[image] as usize));
-            rows.map(|row| (row.blake3, row.length)).collect()
-        };
+        let index = snapshot.index();
+        let wanted_of =
+            |images: &[usize]| Images::of(index, images.iter().map(|&image| index.row(rows[image] as usize)));
         let Some(cache) = cache else {
             images::plan(self.runtime, &self.registry, snapshot, packs, &wanted_of(&first_missing))?;
             *needs_cache = true;
@@ -336,6 +334,7 @@ pub(super) mod tests {
     use crate::transport::bundled::Bundled;
     use crate::trust::TrustStore;
     use isn_format::augment::{Augment, Crop};
+    use isn_format::index::Sources;
     use isn_format::pixel_spec::ExifOrientation;
     use isn_pixels::{SampleOrder, decode_rgb, pixel_digest};
 
@@ -365,27 +364,34 @@ pub(super) mod tests {
 
     /// Describes the version as the registry has it.
     fn snapshot(home: &Path) -> crate::registry::Snapshot {
-        let reference = "demobirds@1.0".parse().unwrap();
+        snapshot_and_sources(home).0
+    }
+
+    fn snapshot_and_sources(home: &Path) -> (crate::registry::Snapshot, Sources) {
+        let (reference, runtime) = ("demobirds@1.0".parse().unwrap(), transport::runtime().unwrap());
         with_client(home, |client| {
-            transport::runtime().unwrap().block_on(client.snapshot(&reference)).unwrap().1
+            let (registry, snapshot) = runtime.block_on(client.snapshot(&reference)).unwrap();
+            let sources = runtime.block_on(registry.sources(&snapshot)).unwrap();
+            (snapshot, sources)
         })
     }
 
     #[test]
     fn every_image_has_the_pixels_label_and_path_of_the_index() {
         let home = tempfile::tempdir().unwrap();
-        let snapshot = snapshot(home.path());
+        let (snapshot, sources) = snapshot_and_sources(home.path());
+        let full = Full { index: snapshot.index(), sources: &sources };
         // The second round reads the table from the cache.
         for _ in 0..2 {
             let dataset = open(home.path(), &[], Verify::Once).unwrap();
             assert_eq!(dataset.len() as u64, snapshot.head.manifest.images);
-            for (image, row) in snapshot.index().rows().iter().enumerate() {
+            for (image, row) in full.rows().enumerate() {
                 let (width, height) = dataset.size(image).unwrap();
                 let mut pixels = vec![0; width as usize * height as usize * 3];
                 dataset.pixels(image, &mut pixels).unwrap();
-                assert_eq!(pixel_digest(width, height, &pixels), row.pixels);
-                assert_eq!(dataset.path(image), row.path.as_str());
-                assert_eq!(dataset.classes()[dataset.labels()[image] as usize].id, row.class);
+                assert_eq!(pixel_digest(width, height, &pixels), row.pixels());
+                assert_eq!(dataset.path(image), row.path().as_str());
+                assert_eq!(dataset.classes()[dataset.labels()[image] as usize].id, *row.class());
             }
             assert_eq!(dataset.checks() as usize, dataset.len());
             assert!(dataset.pixels(dataset.len(), &mut []).is_err());

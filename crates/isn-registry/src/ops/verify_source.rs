@@ -17,7 +17,7 @@ use isn_format::corrections::{Action, Corrections};
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::digest::Digest;
 use isn_format::error::{Blame, Difference, Error, Result};
-use isn_format::index::Row;
+use isn_format::index::{Full, FullRow};
 use isn_format::source_kind::SourceKind;
 use isn_format::source_spec::SourceSpec;
 
@@ -71,11 +71,13 @@ pub fn verify_source(
     let places: HashMap<&str, usize> =
         (0..source.images.len()).map(|at| (source.images[at].id.as_str(), at)).collect();
     let (mut there, mut missing) = (Vec::new(), Vec::new());
-    for row in snapshot.index().rows() {
-        match places.get(row.source.as_str()) {
+    let sources = runtime.block_on(registry.sources(&snapshot))?;
+    let full = Full { index: snapshot.index(), sources: &sources };
+    for row in full.rows() {
+        match places.get(row.source()) {
             Some(at) => there.push((row, *at)),
             None => {
-                let why = format!("the source has no image {}", row.source);
+                let why = format!("the source has no image {}", row.source());
                 missing.push(difference(row, None, Blame::SourceMissing, why));
             }
         }
@@ -83,7 +85,7 @@ pub fn verify_source(
     source.sort_for_reading(&mut there, |(_, at)| *at);
     let mut differing = Vec::new();
     progress.begin("verify source", Unit::Images, there.len() as u64);
-    let hash = |(): &mut (), (_, at): &(&Row, usize)| -> Result<Digest> {
+    let hash = |(): &mut (), (_, at): &(FullRow<'_>, usize)| -> Result<Digest> {
         source.read(&source.images[*at]).map(|bytes| Digest::of(&bytes))
     };
     let compared = in_order(
@@ -95,8 +97,9 @@ pub fn verify_source(
         |number, found| {
             let (row, at) = there[number];
             let found: Digest = found?;
-            if found != row.source_blake3 {
-                let why = format!("its source file differs: BLAKE3 {found}, released {}", row.source_blake3);
+            if found != row.source_blake3() {
+                let why =
+                    format!("its source file differs: BLAKE3 {found}, released {}", row.source_blake3());
                 let path = source.images[at].path.clone();
                 differing.push(difference(row, Some(path), Blame::SourceFile, why));
             } else if let Some(why) = corrections.as_ref().and_then(|all| reclassed(row, source, at, all)) {
@@ -122,18 +125,18 @@ pub fn verify_source(
 
 /// Says that an image has another class in the files of the source than when the version was built; `None` if
 /// it has not, or if that cannot be known, since the corrections give it the released class.
-fn reclassed(row: &Row, source: &Source, at: usize, corrections: &Corrections) -> Option<String> {
+fn reclassed(row: FullRow<'_>, source: &Source, at: usize, corrections: &Corrections) -> Option<String> {
     let class = &source.images[at].class;
-    match corrections.get(&row.source).map(|correction| &correction.action) {
+    match corrections.get(row.source()).map(|correction| &correction.action) {
         Some(Action::Relabel(to)) if to == class => {
             Some(format!("the source says class {class}, to which a correction relabels it"))
         }
-        Some(Action::Relabel(to)) if *to == row.class => None,
-        _ if *class == row.class => None,
-        _ => Some(format!("the source says class {class}, released {}", row.class)),
+        Some(Action::Relabel(to)) if to == row.class() => None,
+        _ if class == row.class() => None,
+        _ => Some(format!("the source says class {class}, released {}", row.class())),
     }
 }
 
-fn difference(row: &Row, source_path: Option<String>, cause: Blame, why: String) -> Difference {
-    Difference { image: row.path.to_string(), source_id: row.source.clone(), source_path, cause, why }
+fn difference(row: FullRow<'_>, source_path: Option<String>, cause: Blame, why: String) -> Difference {
+    Difference { image: row.path().to_string(), source_id: row.source().into(), source_path, cause, why }
 }

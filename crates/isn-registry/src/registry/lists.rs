@@ -1,7 +1,6 @@
 //! The packs of a version, by its list of packs. Neither lists nor packs are signed: if a list leads to
 //! nothing usable, the list of another location is tried.
 
-use std::collections::HashMap;
 use std::ops::Deref;
 use std::path::PathBuf;
 
@@ -10,6 +9,7 @@ use super::{MAX_HINT, Registry, Snapshot, layout};
 use crate::cache::Cache;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, chain};
+use isn_format::index::Images;
 use isn_format::object::ObjectKind;
 use isn_format::pack::{Allowance, Pack, placed};
 
@@ -92,9 +92,7 @@ impl Registry {
             if !self.has_mirrors() {
                 return true;
             }
-            let rows = snapshot.index().rows().iter();
-            let lengths: HashMap<Digest, u64> = rows.map(|row| (row.blake3, row.length)).collect();
-            placed(packs, |image| lengths.get(image).copied()).len() == lengths.len()
+            placed(packs, &Images::all(snapshot.index())).1.is_empty()
         };
         let take = async |digests| self.packs_in(digests, &manifest, images).await;
         let (packs, list) =

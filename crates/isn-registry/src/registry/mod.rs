@@ -40,7 +40,7 @@ use isn_format::dataset_ref::{DatasetRef, Name, Version, VersionId};
 use isn_format::description::Description;
 use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Missing, Result};
-use isn_format::index::Index;
+use isn_format::index::{Index, Sources};
 use isn_format::key::PublicKey;
 use isn_format::log::LogKey;
 use isn_format::manifest::{self, Manifest};
@@ -473,6 +473,16 @@ impl Registry {
         drop(index_bytes);
         let description = Description::new((&index_what, index), (&classes_what, classes_csv), manifest)?;
         Ok(Snapshot { head, description })
+    }
+
+    /// Reads what the images of a version were made from.
+    ///
+    /// # Errors
+    /// Fails if the index cannot be read.
+    pub async fn sources(&self, snapshot: &Snapshot) -> Result<Sources> {
+        let object = &snapshot.head.manifest.objects.index;
+        let bytes = self.object(ObjectKind::Index, object).await?;
+        Sources::parse(&self.locate(ObjectKind::Index, &object.blake3), &bytes, snapshot.index())
     }
 
     fn count(&self, bytes: usize) {

@@ -1,13 +1,14 @@
 //! [`Segment`]: one request for images; and the plan of all requests, which byte ranges of which shards
 //! contain the wanted images.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::Registry;
 use super::fetch::REQUESTS;
 use crate::cache::Piece;
 use isn_format::digest::Digest;
+use isn_format::index::Images;
 use isn_format::object::ObjectRef;
 use isn_format::pack::{Entry, Pack, placed};
 
@@ -64,24 +65,23 @@ struct Limits {
 }
 
 impl Registry {
-    /// Plans the segments for every image in `wanted`, which maps each to its length in bytes by the index.
-    /// Also returns the images that no pack contains.
-    pub(crate) fn plan<'a>(
+    /// Plans the segments for every image in `wanted`. Also returns the images that no pack contains.
+    pub(crate) fn plan<'a, 'w>(
         &self,
         packs: &'a [Pack],
-        wanted: &HashMap<Digest, u64>,
-    ) -> (Vec<Segment<'a>>, Vec<Digest>) {
+        wanted: &Images<'w>,
+    ) -> (Vec<Segment<'a>>, Images<'w>) {
         self.plan_again(packs, wanted, 0)
     }
 
     /// As [`Registry::plan`], for the round `number`, from 0. After the first two rounds the cache is not
     /// used any more: a read-only cache would return the same damaged bytes for ever.
-    pub(crate) fn plan_again<'a>(
+    pub(crate) fn plan_again<'a, 'w>(
         &self,
         packs: &'a [Pack],
-        wanted: &HashMap<Digest, u64>,
+        wanted: &Images<'w>,
         number: u32,
-    ) -> (Vec<Segment<'a>>, Vec<Digest>) {
+    ) -> (Vec<Segment<'a>>, Images<'w>) {
         // Such a server answers any range with the whole file, so one request a shard is best.
         let by_shard = self.locations().first().is_some_and(|location| location.ignores_ranges());
         let mut pieces: HashMap<Digest, Vec<Piece>> = HashMap::new();
@@ -95,23 +95,19 @@ impl Registry {
     }
 }
 
-fn plan<'a>(
+fn plan<'a, 'w>(
     packs: &'a [Pack],
-    wanted: &HashMap<Digest, u64>,
+    wanted: &Images<'w>,
     by_shard: bool,
     mut piece_of: impl FnMut(&ObjectRef, &Entry) -> Option<Piece>,
-) -> (Vec<Segment<'a>>, Vec<Digest>) {
-    let mut absent: BTreeSet<Digest> = wanted.keys().copied().collect();
-    let placed = placed(packs, |image| wanted.get(image).copied());
-    let chosen: Vec<(&ObjectRef, &Entry)> = placed
-        .into_iter()
-        .map(|(pack, entry)| (&packs[pack], &packs[pack].entries[entry]))
-        .map(|(pack, entry)| (&pack.shards[entry.shard], entry))
-        .collect();
-    for (_, entry) in &chosen {
-        absent.remove(&entry.blake3);
-    }
-    let total: u64 = chosen.iter().map(|(_, entry)| entry.length).sum();
+) -> (Vec<Segment<'a>>, Images<'w>) {
+    let (placed, absent) = placed(packs, wanted);
+    let chosen = placed.into_iter().map(|(pack, entry)| {
+        let pack = &packs[pack as usize];
+        let entry = &pack.entries[entry as usize];
+        (&pack.shards[entry.shard], entry)
+    });
+    let total: u64 = chosen.clone().map(|(_, entry)| entry.length).sum();
     let limits = match by_shard {
         true => Limits { gap: u64::MAX, length: u64::MAX },
         false => {
@@ -129,7 +125,7 @@ fn plan<'a>(
             _ => segments.push(Segment { shard, frames: vec![entry], piece }),
         }
     }
-    (segments, absent.into_iter().collect())
+    (segments, absent)
 }
 
 fn fits(segment: &Segment<'_>, entry: &Entry, limits: Limits) -> bool {
@@ -143,14 +139,15 @@ fn fits(segment: &Segment<'_>, entry: &Entry, limits: Limits) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use isn_format::index::{Index, Row};
 
     const GAP: u64 = MAX_GAP;
 
     #[test]
     fn packs_that_have_one_shard_in_another_order_are_planned_too() {
         let packs = [pack(&[(1, 0, 5000, 10)]), pack(&[(2, 0, 100, 10), (3, 0, 5005, 10)])];
-        let wanted = (1..=3).map(|n| (Digest::of(&[n]), 10)).collect();
-        let (segments, absent) = plan(&packs, &wanted, false, |_, _| None);
+        let wanted = wanted(&[1, 2, 3], 10);
+        let (segments, absent) = plan(&packs, &wanted, false);
         assert_eq!(segments.iter().map(Segment::len).collect::<Vec<_>>(), [10, 4915]);
         assert!(absent.is_empty());
     }
@@ -167,8 +164,26 @@ mod tests {
         Pack { shards: vec![shard(100), shard(101)], entries: entries.iter().map(entry).collect() }
     }
 
-    fn wanted(images: &[u8], length: u64) -> HashMap<Digest, u64> {
-        images.iter().map(|&image| (Digest::of(&[image]), length)).collect()
+    /// The index of some images, each with this length.
+    fn wanted(images: &[u8], length: u64) -> Index {
+        let row = |image: &u8| Row {
+            path: format!("train/ant/{image}.png").parse().unwrap(),
+            class: "ant".parse().unwrap(),
+            split: "train".parse().unwrap(),
+            blake3: Digest::of(&[*image]),
+            length,
+            width: 1,
+            height: 1,
+            pixels: Digest::of(b""),
+            source: image.to_string(),
+            source_blake3: Digest::of(b""),
+        };
+        Index::new(images.iter().map(row).collect()).unwrap().0
+    }
+
+    fn plan<'a>(packs: &'a [Pack], wanted: &Index, by_shard: bool) -> (Vec<Segment<'a>>, Vec<Digest>) {
+        let (segments, absent) = super::plan(packs, &Images::all(wanted), by_shard, |_, _| None);
+        (segments, absent.iter().map(|row| row.blake3()).collect())
     }
 
     fn ranges(segments: &[Segment<'_>]) -> Vec<Range<u64>> {
@@ -180,21 +195,21 @@ mod tests {
         let entries =
             [(1, 0, 0, 10), (2, 0, 10, 10), (3, 0, 20 + GAP, 10), (4, 0, 40 + 3 * GAP, 9), (5, 1, 0, 7)];
         let packs = [pack(&entries)];
-        let (segments, absent) = plan(&packs, &wanted(&[1, 3, 4, 5, 9], 20), false, |_, _| None);
+        let (segments, absent) = plan(&packs, &wanted(&[1, 3, 4, 5, 9], 20), false);
         let expected = [0..10, 20 + GAP..30 + GAP, 40 + 3 * GAP..49 + 3 * GAP, 0..7];
         assert_eq!(ranges(&segments), expected);
         assert_eq!(absent, [Digest::of(&[9])]);
-        let (segments, _) = plan(&packs, &wanted(&[1, 2, 3, 4, 5], 20), false, |_, _| None);
+        let (segments, _) = plan(&packs, &wanted(&[1, 2, 3, 4, 5], 20), false);
         assert_eq!(segments.iter().map(Segment::len).collect::<Vec<_>>(), [30 + GAP, 9, 7]);
         // A location that ignores ranges gets one request for each shard.
-        let (segments, _) = plan(&packs, &wanted(&[1, 3, 4, 5], 20), true, |_, _| None);
+        let (segments, _) = plan(&packs, &wanted(&[1, 3, 4, 5], 20), true);
         assert_eq!(ranges(&segments), [0..49 + 3 * GAP, 0..7]);
     }
 
     #[test]
     fn an_image_in_two_packs_is_fetched_once() {
         let packs = [pack(&[(1, 0, 0, 10)]), pack(&[(1, 1, 0, 10), (2, 1, 10, 10)])];
-        let (segments, absent) = plan(&packs, &wanted(&[1, 2], 20), false, |_, _| None);
+        let (segments, absent) = plan(&packs, &wanted(&[1, 2], 20), false);
         assert_eq!(segments.iter().map(Segment::len).sum::<u64>(), 20);
         assert!(absent.is_empty());
     }
@@ -206,7 +221,7 @@ mod tests {
             let entries: Vec<_> = (0..images).map(|i| (i, 0, u64::from(i) * image, image)).collect();
             let all: Vec<u8> = (0..images).collect();
             let packs = [pack(&entries)];
-            let (segments, _) = plan(&packs, &wanted(&all, image), false, |_, _| None);
+            let (segments, _) = plan(&packs, &wanted(&all, image), false);
             assert!((least..=most).contains(&segments.len()), "{images}: {}", segments.len());
             assert!(segments.iter().all(|segment| segment.len() <= MAX_REQUEST));
             assert_eq!(segments.iter().map(Segment::len).sum::<u64>(), u64::from(images) * image);

@@ -9,7 +9,8 @@ use isn_format::key::PublicKey;
 use isn_format::manifest::Manifest;
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::release::LogPosition;
-use isn_format::tree::{Sums, unreleased_pin};
+use isn_format::sums::Sums;
+use isn_format::tree::unreleased_pin;
 
 /// The maximum length of the index, in bytes, of a version that only a pin vouches for: some two million
 /// images.

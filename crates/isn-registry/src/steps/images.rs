@@ -1,7 +1,7 @@
 //! Fetches images and checks them on threads, in as many rounds as needed.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::StreamExt;
@@ -15,14 +15,12 @@ use crate::registry::segment::Segment;
 use crate::registry::{Packs, Registry, Snapshot};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, count};
+use isn_format::index::Images;
 use isn_format::pack::Pack;
 use isn_format::shard::FrameReader;
 
 /// How many frames may wait for a thread: at some 100 kB each, a few MB.
 const WAITING_FRAMES: usize = 32;
-
-/// The wanted images by their BLAKE3, each with its length in bytes.
-pub(crate) type Wanted = HashMap<Digest, u64>;
 
 /// How many times images are fetched that the cache did not keep. A piece with a bad frame is not kept, and
 /// the good images in it were not fetched again; the second time brings them.
@@ -38,10 +36,10 @@ pub(crate) fn plan<'a>(
     registry: &Registry,
     snapshot: &Snapshot,
     packs: &'a [Pack],
-    wanted: &Wanted,
+    wanted: &Images<'_>,
 ) -> Result<Vec<Segment<'a>>> {
     let (segments, absent) = registry.plan(packs, wanted);
-    let Some(image) = absent.first() else { return Ok(segments) };
+    let Some(image) = absent.iter().map(|row| row.blake3()).min() else { return Ok(segments) };
     let rebuild_only = packs.is_empty()
         && runtime.block_on(registry.is_rebuild_only(&snapshot.head.manifest_ref.blake3)).unwrap_or(false);
     let manifest = &snapshot.head.manifest;
@@ -92,7 +90,7 @@ impl<'a> Carrier<'a> {
     pub(crate) fn bring(
         &self,
         mut segments: Vec<Segment<'a>>,
-        wanted: &Wanted,
+        wanted: &Images<'_>,
         take: &Take<'_>,
     ) -> Result<()> {
         let (mut number, mut fault, mut doubtful) = (0, None, BTreeSet::new());
@@ -109,7 +107,8 @@ impl<'a> Carrier<'a> {
                 }
                 return Ok(());
             }
-            let again: Wanted = again.into_iter().filter_map(|i| Some((i, *wanted.get(&i)?))).collect();
+            let again = again.iter().filter_map(|image| wanted.get(image));
+            let again = Images::of(wanted.index(), again);
             (number, fault) = (number + 1, found);
             (segments, _) = self.registry.plan_again(self.packs, &again, number);
         }
@@ -120,14 +119,14 @@ impl<'a> Carrier<'a> {
     /// # Errors
     /// [`Error::NotKept`] if the cache cannot be written to; also as [`plan`] and [`Carrier::bring`], and if
     /// `check` fails, which gets the number of bytes to fetch.
-    pub(crate) fn bring_into(
+    pub(crate) fn bring_into<'w>(
         &self,
         cache: &Cache,
         snapshot: &Snapshot,
-        mut wanted: Wanted,
+        mut wanted: Images<'w>,
         progress: &dyn Progress,
         check: impl Fn(u64) -> Result<()>,
-    ) -> Result<Wanted> {
+    ) -> Result<Images<'w>> {
         for _ in 0..ROUNDS {
             let segments = plan(self.runtime, self.registry, snapshot, self.packs, &wanted)?;
             check(segments.iter().filter(|segment| segment.is_remote()).map(Segment::len).sum())?;
@@ -142,7 +141,7 @@ impl<'a> Carrier<'a> {
             let (segments, _) = self.registry.plan(self.packs, &wanted);
             let remote = segments.iter().filter(|segment| segment.is_remote());
             let uncached: HashSet<Digest> = remote.flat_map(Segment::images).collect();
-            wanted.retain(|image, _| uncached.contains(image));
+            wanted.retain(|image| uncached.contains(image));
             if wanted.is_empty() {
                 break;
             }
@@ -154,12 +153,12 @@ impl<'a> Carrier<'a> {
         &self,
         round: &Round<'a>,
         segments: &[Segment<'a>],
-        wanted: &Wanted,
+        wanted: &Images<'_>,
         take: &Take<'_>,
     ) -> Result<()> {
         let check = |reader: &mut FrameReader, frame: Frame<'a>| -> Result<()> {
             let image = frame.entry.blake3;
-            let length = wanted.get(&image).copied().unwrap_or_default();
+            let length = wanted.length(&image).unwrap_or_default();
             match reader.image(&frame.place(), &frame.bytes, &frame.entry.frame, &image, length) {
                 Ok(bytes) => take(&image, bytes),
                 Err(e) => round.refuse(&frame, e),

@@ -1,6 +1,6 @@
 //! The objects of a version: those that describe it, its packs, and their shards.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use tokio::runtime::Runtime;
 
@@ -8,6 +8,7 @@ use crate::registry::{Registry, Snapshot, layout};
 use crate::transport;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Result, about};
+use isn_format::index::Images;
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::{Allowance, Pack};
 use isn_format::recipe::Recipe;
@@ -59,9 +60,8 @@ pub(crate) fn packs_of(
 ) -> Result<Vec<(ObjectRef, Pack)>> {
     let images = snapshot.head.manifest.images;
     let list = || format!("{}/{}", store.name(), layout::packs(&snapshot.head.manifest_ref.blake3));
-    let rows = snapshot.index().rows();
-    let mut lacking: HashMap<Digest, (u64, bool)> =
-        rows.iter().map(|row| (row.blake3, (row.length, true))).collect();
+    let all = Images::all(snapshot.index());
+    let mut lacking = all.clone();
     let mut found = Vec::new();
     let mut allowance = Allowance::of(images);
     let runtime = transport::runtime()?;
@@ -74,19 +74,19 @@ pub(crate) fn packs_of(
         for entry in &pack.entries {
             let refuse =
                 |why| Err(Error::integrity(&what, about(format_args!("image {}", entry.blake3), why)));
-            match lacking.get_mut(&entry.blake3) {
+            match all.length(&entry.blake3) {
                 None => return refuse("is not in the version"),
-                Some((length, _)) if entry.length > max_frame_len(*length) => {
+                Some(length) if entry.length > max_frame_len(length) => {
                     return refuse("has a longer frame than it can need");
                 }
-                Some((_, is_lacking)) => *is_lacking = false,
+                Some(_) => drop(lacking.remove(&entry.blake3)),
             }
         }
         found.push((ObjectRef { blake3: *digest, length: bytes.len() as u64 }, pack));
     }
     // Nothing authenticates the list of packs, so this checks that it leads to all images.
-    if let Some(row) = rows.iter().find(|row| lacking.get(&row.blake3).is_some_and(|(_, lacking)| *lacking)) {
-        return Err(Error::integrity(list(), format!("leads to no pack that has {}", row.path)));
+    if let Some(row) = lacking.iter().min_by_key(|row| row.at()) {
+        return Err(Error::integrity(list(), format!("leads to no pack that has {}", row.path())));
     }
     Ok(found)
 }

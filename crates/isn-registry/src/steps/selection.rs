@@ -1,6 +1,5 @@
 //! Checks whether a version has what a user has selected.
 
-use std::collections::HashMap;
 use std::fmt::Display;
 
 use crate::registry::Snapshot;
@@ -10,18 +9,16 @@ use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Mistake, Result, count};
 use isn_format::rel_path::RelPath;
 use isn_format::split::Split;
-use isn_format::tree::{Line, Selection};
+use isn_format::sums::Line;
+use isn_format::tree::Selection;
 
 /// Checks that the version has every selected split, class and image; one that it lacks is a mistake, not an
 /// empty tree.
 pub(crate) fn check_selection(snapshot: &Snapshot, selection: &Selection) -> Result<()> {
     let manifest = &snapshot.head.manifest;
     check_parts(&snapshot.head.pin(), &manifest.tally.splits(), snapshot.classes(), selection)?;
-    let known: HashMap<&RelPath, Digest> = match selection.images.is_empty() {
-        true => HashMap::new(),
-        false => snapshot.index().rows().iter().map(|row| (&row.path, row.blake3)).collect(),
-    };
-    check_images(&snapshot.head.pin(), selection, |image| known.get(image).copied())
+    let blake3_of = |image: &RelPath| snapshot.index().find(image.as_str()).map(|row| row.blake3());
+    check_images(&snapshot.head.pin(), selection, blake3_of)
 }
 
 /// As [`check_selection`], for images alone; also checks the hashes that the user's list gives for them.

@@ -18,7 +18,7 @@ use crate::progress::Progress;
 use crate::recipe_file::RecipeFile;
 use crate::registry::{Registry, Snapshot, build};
 use crate::source::{Position, Source, Survey};
-use crate::steps::images::{self, Wanted};
+use crate::steps::images;
 use crate::steps::unsigned;
 use crate::transport::{self, Access};
 use crate::tree_file::read_lists;
@@ -26,6 +26,7 @@ use isn_format::class::ClassId;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Result, chain, count};
+use isn_format::index::{Full, Images};
 use isn_format::object::ObjectKind;
 use isn_format::pairs::{Judged, Pairs};
 use isn_format::pixel_spec::ExifOrientation;
@@ -281,13 +282,11 @@ impl Subject {
         let here = Client { access: Access { offline: true, ..client.access.clone() }, ..client.clone() };
         let Ok(runtime) = transport::runtime() else { return self };
         let Ok((registry, snapshot)) = runtime.block_on(here.snapshot(&pin)) else { return self };
-        let rows = snapshot.index().rows();
-        let ids: HashMap<&str, &str> =
-            rows.iter().map(|row| (row.path.as_str(), row.source.as_str())).collect();
+        let Ok(sources) = runtime.block_on(registry.sources(&snapshot)) else { return self };
         for item in &mut self.images {
             // The pin is the hash of the list that the paths are from.
-            if let Some(id) = ids.get(item.path.as_str()) {
-                item.source_id = (*id).into();
+            if let Some(row) = snapshot.index().find(&item.path) {
+                item.source_id = sources.id(row.at()).into();
             }
         }
         match judged(&runtime, &registry, &snapshot) {
@@ -424,33 +423,32 @@ impl Subject {
         snapshot: Snapshot,
         storage: fn(Box<Version>) -> Storage,
     ) -> Result<Subject> {
-        let rows = snapshot.index().rows();
-        let wanted: Wanted = rows.iter().map(|row| (row.blake3, row.length)).collect();
+        let wanted = Images::all(snapshot.index());
         let mut packs = runtime.block_on(registry.packs(&snapshot))?;
         // Says at once what is not to be had.
         images::by_any_list(&runtime, &registry, &mut packs, |packs| {
             images::plan(&runtime, &registry, &snapshot, packs, &wanted).map(drop)
         })?;
-        let items = rows.iter().map(|row| Item {
-            path: row.path.to_string(),
-            class: Some(row.class.clone()),
-            split: Some(row.split),
-            source_id: row.source.clone(),
+        let sources = runtime.block_on(registry.sources(&snapshot))?;
+        let full = Full { index: snapshot.index(), sources: &sources };
+        let items = full.rows().map(|row| Item {
+            path: row.path().to_string(),
+            class: Some(row.class().clone()),
+            split: Some(row.split()),
+            source_id: row.source().into(),
         });
-        let images = rows.iter().map(|row| (row.blake3, row.length)).collect();
         let judged = judged(&runtime, &registry, &snapshot)?;
-        let version = Version::new(runtime, registry, packs, images);
         Ok(Subject {
             what,
             images: items.collect(),
             labels: snapshot.classes().iter().map(|class| (class.id.clone(), class.label.clone())).collect(),
-            warnings: snapshot.head.warnings,
+            warnings: snapshot.head.warnings.clone(),
             unsigned: &[],
             pairs: None,
             judged,
             orientation: ExifOrientation::Ignore,
             naming: Naming::Known,
-            storage: storage(Box::new(version)),
+            storage: storage(Box::new(Version::new(runtime, registry, snapshot, packs))),
         })
     }
 }

@@ -11,14 +11,14 @@ use crate::plan::Planned;
 use crate::source::{Source, SourceImage, Survey};
 use isn_format::digest::Digest;
 use isn_format::error::{Blame, Difference, Error, Result, count};
-use isn_format::index::Index;
+use isn_format::index::{Full, FullRow};
 
 /// Opens the source, which must have every image of the expected version.
 pub(super) fn open_source(options: &BuildOptions<'_>) -> Result<Source> {
     let recipe = &options.inputs.recipe;
-    if let Some(index) = options.expected {
+    if let Some(full) = options.expected {
         let survey = Source::survey(&recipe.source, options.source, &recipe.classes, options.indexes)?;
-        let missing = missing(index, &survey);
+        let missing = missing(full, &survey);
         if !missing.is_empty() {
             let lacking = count(missing.len(), "image");
             let why = match survey.source.images.is_empty() {
@@ -32,16 +32,16 @@ pub(super) fn open_source(options: &BuildOptions<'_>) -> Result<Source> {
 }
 
 /// Returns the images of a version that the source lacks.
-fn missing(index: &Index, survey: &Survey) -> Vec<Difference> {
+fn missing(full: Full<'_>, survey: &Survey) -> Vec<Difference> {
     let there: HashSet<&str> = survey.source.images.iter().map(|image| image.id.as_str()).collect();
-    let lacking = index.rows().iter().filter(|row| !there.contains(row.source.as_str()));
+    let lacking = full.rows().filter(|row| !there.contains(row.source()));
     lacking
         .map(|row| Difference {
-            image: row.path.to_string(),
-            source_id: row.source.clone(),
+            image: row.path().to_string(),
+            source_id: row.source().into(),
             source_path: None,
             cause: Blame::SourceMissing,
-            why: format!("the source has no image {}", row.source),
+            why: format!("the source has no image {}", row.source()),
         })
         .collect()
 }
@@ -61,10 +61,10 @@ pub(super) struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// Without an index, every file is right.
-    pub(super) fn new(expected: Option<&'a Index>) -> Self {
-        let rows = expected.iter().flat_map(|index| index.rows());
+    pub(super) fn new(expected: Option<Full<'a>>) -> Self {
+        let rows = expected.into_iter().flat_map(Full::rows);
         Watch {
-            expected: rows.map(|row| (row.source.as_str(), row.source_blake3)).collect(),
+            expected: rows.map(|row: FullRow<'a>| (row.source(), row.source_blake3())).collect(),
             is_wrong: AtomicBool::new(false),
             differences: Mutex::default(),
         }

@@ -26,7 +26,7 @@ use isn_format::dataset_ref::{Name, Version};
 use isn_format::description::Description;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Reject, Result, There, count};
-use isn_format::index::{Index, Row};
+use isn_format::index::{Full, Index, Row};
 use isn_format::ledger::policy::{ClaimCount, Settled};
 use isn_format::manifest::{Manifest, Objects, Tally};
 use isn_format::object::{ObjectKind, ObjectRef};
@@ -37,6 +37,7 @@ use isn_format::recipe::{Edition, Recipe};
 use isn_format::shard::FrameWriter;
 use isn_format::source_kind::SourceKind;
 use isn_format::split::Split;
+use isn_format::sums::Sums;
 use isn_format::tree::{CLASSES, unreleased_pin};
 use isn_pixels::{Outcome, Pipeline};
 
@@ -57,9 +58,9 @@ pub struct BuildOptions<'a> {
     pub jobs: usize,
     /// Where indexes of the source's tar files may be kept.
     pub indexes: Option<&'a Indexes>,
-    /// The index of the version that the build must become. A source that cannot give it is refused as early
+    /// The images of the version that the build must become. A source that cannot give it is refused as early
     /// as possible.
-    pub expected: Option<&'a Index>,
+    pub expected: Option<Full<'a>>,
     /// Whether to make a part, which has no version: then the source need not be whole.
     pub partial: bool,
     /// Called as soon as the output has its name, before waiting for the disk.
@@ -392,11 +393,12 @@ fn describe(
     let put_some = |kind: ObjectKind, bytes: &Option<Vec<u8>>| -> Result<Option<ObjectRef>> {
         bytes.as_ref().map(|bytes| put(kind, bytes)).transpose()
     };
-    let index = Index::new(rows)?;
-    let pooled = pooled(recipe, index.rows());
+    let (index, sources) = Index::new(rows)?;
+    let full = Full { index: &index, sources: &sources };
+    let pooled = pooled(recipe, full);
     let classes_csv = classes_csv(&recipe.classes);
     let objects = Objects {
-        index: put(ObjectKind::Index, &index.to_bytes()?)?,
+        index: put(ObjectKind::Index, &full.to_bytes()?)?,
         classes: put(ObjectKind::Classes, &classes_csv)?,
         recipe: put(ObjectKind::Recipe, &inputs.recipe_bytes)?,
         corrections: put_some(ObjectKind::Corrections, &inputs.ledger_bytes)?,
@@ -420,10 +422,10 @@ fn describe(
         licence: recipe.licence.clone(),
         citation: recipe.citation.clone(),
         authors: recipe.authors.clone(),
-        dataset: isn_format::tree::Sums::new(&index, &classes_csv)?.digest(),
+        dataset: Sums::new(&index, &classes_csv).digest(),
         pipeline: PIPELINE.into(),
         source: recipe.source.kind.as_str().into(),
-        images: index.rows().len() as u64,
+        images: index.len() as u64,
         bytes: index.bytes(),
         tally,
         objects,
@@ -488,9 +490,9 @@ fn describe(
 
 /// Returns a warning that counts the val images that ImageNet has in its train split, on which models are
 /// pretrained. A recipe of version 1 may take part of ImageNet, or something that only looks like it.
-fn pooled(recipe: &Recipe, rows: &[Row]) -> Vec<String> {
+fn pooled(recipe: &Recipe, full: Full<'_>) -> Vec<String> {
     let source = recipe.source.kind;
-    let val = || rows.iter().filter(|row| row.split == Split::Val);
+    let val = || full.rows().filter(|row| row.split() == Split::Val);
     let seen = val().filter(|row| row.origin(source) == Split::Train).count();
     if source != SourceKind::Ilsvrc2012 || recipe.edition == Edition::One || seen == 0 {
         return Vec::new();

@@ -175,7 +175,9 @@ pub fn diff(
     let unsigned = if old.unsigned.is_empty() { new.unsigned } else { old.unsigned };
     warnings.extend(unsigned::notice(unsigned));
     let mut changes = Vec::new();
-    for (id, before, after) in compare::pairs(&old.images, &new.images, by_stem) {
+    let (only_old, only_new) = compare::apart(&old.sums, &new.sums);
+    let (before, after) = (old.images(&runtime, &only_old)?, new.images(&runtime, &only_new)?);
+    for (id, before, after) in compare::pairs(&before, &after, by_stem) {
         let differs = match (before, after) {
             (Some(a), Some(b)) => (&a.class, a.split, a.blake3) != (&b.class, b.split, b.blake3),
             _ => true,
@@ -227,7 +229,7 @@ pub fn diff(
     };
     Ok(DiffReport {
         labels: names(&old).into_iter().chain(names(&new)).collect(),
-        images: (old.images.len(), new.images.len()),
+        images: (old.sums.images().count(), new.sums.images().count()),
         classes_added: only(&after, &before),
         classes_removed: only(&before, &after),
         classes_renamed: renamed.collect(),

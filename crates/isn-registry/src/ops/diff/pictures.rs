@@ -1,6 +1,6 @@
 //! Thumbnails of the images that changed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::runtime::Runtime;
@@ -9,9 +9,10 @@ use super::Change;
 use super::side::{From, Side};
 use crate::files;
 use crate::progress::{Progress, Unit};
-use crate::steps::images::{self, Carrier, Wanted};
+use crate::steps::images::{self, Carrier};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
+use isn_format::index::Images;
 use isn_format::pixel_spec::{Encoding, ExifOrientation, Filter, PixelSpec, Small};
 use isn_format::shard::MAX_IMAGE_LEN;
 use isn_pixels::{Outcome, Pipeline};
@@ -86,10 +87,9 @@ fn thumbnails(
                 }
             }),
             From::Registry(registry, snapshot) => {
-                let lengths: HashMap<Digest, u64> =
-                    side.images.iter().map(|image| (image.blake3, image.length)).collect();
-                let wanted: Wanted =
-                    placements.iter().filter_map(|(image, _)| Some((*image, *lengths.get(image)?))).collect();
+                let all = Images::all(snapshot.index());
+                let wanted = placements.iter().filter_map(|(image, _)| all.get(image));
+                let wanted = Images::of(snapshot.index(), wanted);
                 let mut packs = runtime.block_on(registry.packs(snapshot))?;
                 images::by_any_list(runtime, registry, &mut packs, |packs| {
                     let segments = images::plan(runtime, registry, snapshot, packs, &wanted)?;

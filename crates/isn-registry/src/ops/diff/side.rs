@@ -13,11 +13,13 @@ use crate::tree_file::{list_of, read_classes, read_sums, read_sums_hashed};
 use isn_format::class::{Class, ClassId};
 use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Missing, Result};
+use isn_format::index::{Full, FullRow};
 use isn_format::ledger::Ledger;
 use isn_format::object::ObjectKind;
 use isn_format::pixel_spec::ExifOrientation;
 use isn_format::shard::MAX_IMAGE_LEN;
 use isn_format::split::Split;
+use isn_format::sums::{LineRef, Sums};
 use isn_format::tree::B3SUMS;
 use isn_pixels::{decode_rgb, pixel_digest};
 
@@ -25,7 +27,8 @@ use isn_pixels::{decode_rgb, pixel_digest};
 pub(super) struct Side {
     pub(super) what: Compared,
     pub(super) classes: Vec<Class>,
-    pub(super) images: Vec<Image>,
+    /// Its images, without `classes.csv`.
+    pub(super) sums: Sums,
     pub(super) from: From,
     /// The parts that no signature covers. Empty for a folder, which is the user's own.
     pub(super) unsigned: &'static [&'static str],
@@ -46,7 +49,6 @@ pub(super) struct Image {
     pub(super) class: ClassId,
     pub(super) split: Split,
     pub(super) blake3: Digest,
-    pub(super) length: u64,
     /// `None` in a tree, which does not have pixel digests.
     pixels: Option<Digest>,
 }
@@ -90,15 +92,6 @@ impl Side {
     }
 
     fn version(registry: Registry, snapshot: Snapshot) -> Self {
-        let image = |row: &isn_format::index::Row| Image {
-            source: row.source.clone(),
-            path: row.path.to_string(),
-            class: row.class.clone(),
-            split: row.split,
-            blake3: row.blake3,
-            length: row.length,
-            pixels: Some(row.pixels),
-        };
         Side {
             warnings: snapshot.head.warnings.clone(),
             what: Compared {
@@ -109,7 +102,7 @@ impl Side {
                 dataset: snapshot.head.manifest.dataset,
             },
             classes: snapshot.classes().to_vec(),
-            images: snapshot.index().rows().iter().map(image).collect(),
+            sums: snapshot.sums().clone(),
             unsigned: snapshot.head.unsigned(),
             from: From::Registry(Box::new(registry), Box::new(snapshot)),
         }
@@ -123,25 +116,52 @@ impl Side {
             selected => read_sums(root, selected)?,
         };
         let classes = read_classes(root, &sums)?;
-        let mut images = Vec::new();
-        for line in sums.lines() {
-            let segments: Vec<&str> = line.path.segments().collect();
-            let [split, class, name] = segments[..] else { continue };
-            let refuse =
-                |e: &dyn std::fmt::Display| Error::integrity(root.join(B3SUMS).display(), e).at(At::Tree);
-            images.push(Image {
-                source: name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_string(),
-                path: line.path.to_string(),
-                class: class.parse().map_err(|e| refuse(&e))?,
-                split: split.parse().map_err(|e| refuse(&e))?,
-                blake3: line.blake3,
-                length: 0,
-                pixels: None,
-            });
-        }
         let what = Compared { name: root.display().to_string(), dataset };
-        let warnings = absent(root, &images).into_iter().collect();
-        Ok(Side { what, classes, images, from: From::Tree(root.into()), unsigned: &[], warnings })
+        let warnings = absent(root, &sums).into_iter().collect();
+        Ok(Side { what, classes, sums, from: From::Tree(root.into()), unsigned: &[], warnings })
+    }
+
+    /// Returns these images, numbered in the order of the list.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if a path in a tree does not say a split and a class; those of reading the
+    /// sources of a version.
+    pub(super) fn images(&self, runtime: &Runtime, numbers: &[usize]) -> Result<Vec<Image>> {
+        match &self.from {
+            From::Tree(root) => {
+                let refuse =
+                    |e: &dyn std::fmt::Display| Error::integrity(root.join(B3SUMS).display(), e).at(At::Tree);
+                let image = |line: LineRef<'_>| {
+                    let segments: Vec<&str> = line.path.segments().collect();
+                    let [split, class, name] = segments[..] else {
+                        return Err(refuse(&format!("{} is in no split and class", line.path)));
+                    };
+                    Ok(Image {
+                        source: name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_string(),
+                        path: line.path.to_string(),
+                        class: class.parse().map_err(|e| refuse(&e))?,
+                        split: split.parse().map_err(|e| refuse(&e))?,
+                        blake3: line.blake3,
+                        pixels: None,
+                    })
+                };
+                numbers.iter().map(|at| image(self.sums.image(*at))).collect()
+            }
+            From::Registry(..) if numbers.is_empty() => Ok(Vec::new()),
+            From::Registry(registry, snapshot) => {
+                let sources = runtime.block_on(registry.sources(snapshot))?;
+                let full = Full { index: snapshot.index(), sources: &sources };
+                let image = |row: FullRow<'_>| Image {
+                    source: row.source().into(),
+                    path: row.path().to_string(),
+                    class: row.class().clone(),
+                    split: row.split(),
+                    blake3: row.blake3(),
+                    pixels: Some(row.pixels()),
+                };
+                Ok(numbers.iter().map(|at| image(full.row(*at))).collect())
+            }
+        }
     }
 
     pub(super) fn is_tree(&self) -> bool {
@@ -172,10 +192,10 @@ impl Side {
 }
 
 /// Returns a warning if a tree lacks files that it lists.
-fn absent(root: &Path, images: &[Image]) -> Option<String> {
+fn absent(root: &Path, sums: &Sums) -> Option<String> {
     let is_there =
-        |image: &&Image| root.join(&image.path).symlink_metadata().is_ok_and(|about| about.is_file());
-    let absent: Vec<&Image> = images.iter().filter(|image| !is_there(image)).collect();
+        |line: &LineRef<'_>| line.path.under(root).symlink_metadata().is_ok_and(|about| about.is_file());
+    let absent: Vec<LineRef<'_>> = sums.images().filter(|line| !is_there(line)).collect();
     let first = absent.first()?;
     Some(format!(
         "{} lacks {} of the images that it lists, the first of them {}: its list is compared (`isn verify` \

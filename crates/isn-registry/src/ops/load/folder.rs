@@ -20,8 +20,9 @@ use isn_format::pixel_spec::ExifOrientation;
 use isn_format::rel_path::RelPath;
 use isn_format::shard::MAX_IMAGE_LEN;
 use isn_format::split::Split;
+use isn_format::sums::LineRef;
 use isn_format::table::Table;
-use isn_format::tree::{CLASSES, Line, Origin, Selection};
+use isn_format::tree::{CLASSES, Origin, Selection};
 use isn_pixels::dimensions;
 
 /// What may come before the size of an image that isn has encoded, in bytes, and much more.
@@ -71,7 +72,7 @@ fn of_build(folder: &Path, options: &LoadOptions<'_>) -> Result<Dataset> {
 /// A tree has no index: the sizes of its images come from their headers.
 fn of_tree(folder: &Path, options: &LoadOptions<'_>) -> Result<Dataset> {
     let lists = read_lists(folder)?;
-    let lines: Vec<&Line> = lists.sums.lines().iter().filter(|line| line.path.as_str() != CLASSES).collect();
+    let lines: Vec<LineRef<'_>> = lists.sums.images().collect();
     let sizes = parallel::pool(options.jobs)?.install(|| {
         lines.par_iter().map(|line| size(&line.path.under(folder))).collect::<Result<Vec<_>>>()
     })?;
@@ -86,7 +87,7 @@ fn of_tree(folder: &Path, options: &LoadOptions<'_>) -> Result<Dataset> {
     let paths = rows.iter().map(|&row| lines[row as usize].path.under(folder));
     let places = Places::of_files(paths.collect::<Vec<PathBuf>>());
     let part = part_of(lists.origin, options.selection, || {
-        rows.iter().map(|&row| lines[row as usize].path.clone()).collect()
+        rows.iter().map(|&row| lines[row as usize].path.to_owned()).collect()
     });
     let (index, warnings, basis, verify) = (None, Vec::new(), Basis::Files, options.verify);
     // What a pull has checked is said in a file that anybody may have changed since.

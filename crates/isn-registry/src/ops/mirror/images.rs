@@ -11,6 +11,7 @@ use super::{Chosen, Contents, Mirror, ObjectKind, ObjectRef, layout, runtime};
 use crate::files;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
+use isn_format::index::Images;
 use isn_format::pack::{Entry, Pack};
 use isn_format::shard::{FrameReader, TARGET_LEN};
 
@@ -115,8 +116,7 @@ impl Mirror<'_> {
     /// Copies packs and shards. If the mirror has a pack, its images have been checked or will be when their
     /// shard arrives; so images in shards that the mirror already has are checked before the pack is copied.
     pub(super) fn copy_images(&mut self, contents: &Contents) -> Result<()> {
-        let rows = contents.snapshot.index().rows();
-        let lengths: HashMap<Digest, u64> = rows.iter().map(|row| (row.blake3, row.length)).collect();
+        let images = Images::all(contents.snapshot.index());
         for (object, pack) in contents.packs.iter().flatten() {
             let path = layout::object(ObjectKind::Pack, &object.blake3);
             let is_known = !self.verify && self.store().length(&path)? == Some(object.length);
@@ -128,11 +128,11 @@ impl Mirror<'_> {
                 if length == Some(shard.length) { &mut there } else { &mut absent }.push((shard, entries));
             }
             for (shard, entries) in there {
-                self.copy_shard(shard, entries, is_known, &lengths)?;
+                self.copy_shard(shard, entries, is_known, &images)?;
             }
             self.copy_object(ObjectKind::Pack, object)?;
             for (shard, entries) in absent {
-                self.copy_shard(shard, entries, false, &lengths)?;
+                self.copy_shard(shard, entries, false, &images)?;
             }
         }
         Ok(())
@@ -145,7 +145,7 @@ impl Mirror<'_> {
         shard: &ObjectRef,
         entries: &[&Entry],
         is_known: bool,
-        lengths: &HashMap<Digest, u64>,
+        images: &Images<'_>,
     ) -> Result<()> {
         let is_first = self.seen.insert((ObjectKind::Shard.extension(), shard.blake3));
         if is_first {
@@ -172,7 +172,7 @@ impl Mirror<'_> {
         }
         if !is_trusted {
             let what = self.source.locate(ObjectKind::Shard, &shard.blake3);
-            check_images(temp.path(), &what, entries, lengths)?;
+            check_images(temp.path(), &what, entries, images)?;
         }
         self.accounts.checked.extend(places);
         if !is_whole {
@@ -188,12 +188,12 @@ impl Mirror<'_> {
 }
 
 /// Checks that each image is in the shard at the place that its pack gives.
-fn check_images(path: &Path, what: &str, entries: &[&Entry], lengths: &HashMap<Digest, u64>) -> Result<()> {
+fn check_images(path: &Path, what: &str, entries: &[&Entry], images: &Images<'_>) -> Result<()> {
     let mut reader = FrameReader::new().map_err(|e| Error::Internal(format!("zstd: {e}")))?;
     let mut file: File = files::open(path)?;
     let mut frame = Vec::new();
     for entry in entries {
-        let length = lengths.get(&entry.blake3).copied();
+        let length = images.length(&entry.blake3);
         let length = length.ok_or_else(|| Error::Internal("an image of no version".into()))?;
         // [`Mirror::check_lengths`] has bounded the sum of these lengths.
         frame.resize(entry.length as usize, 0);

@@ -12,6 +12,7 @@ use crate::steps::objects::objects_of;
 use crate::transport;
 use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Missing, Result};
+use isn_format::index::{Full, Sources};
 use isn_format::manifest::Manifest;
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
@@ -25,6 +26,7 @@ pub(super) struct BuildOutput {
     pub(super) store: Registry,
     /// The description of the version.
     pub(super) snapshot: Snapshot,
+    sources: Sources,
     pub(super) packs: Vec<(Digest, Pack)>,
     pub(super) objects: Vec<StoredObject>,
     /// Whether the images are not published.
@@ -82,6 +84,11 @@ pub(super) struct StoredObject {
 }
 
 impl BuildOutput {
+    /// The images with what they were made from.
+    pub(super) fn full(&self) -> Full<'_> {
+        Full { index: self.snapshot.index(), sources: &self.sources }
+    }
+
     /// Reads a build output and checks every object in it against its hash.
     ///
     /// # Errors
@@ -100,6 +107,7 @@ impl BuildOutput {
             return Err(Error::invalid(build.display(), why));
         }
         let snapshot = runtime.block_on(store.complete(head))?;
+        let sources = runtime.block_on(store.sources(&snapshot))?;
         let list = build.join(layout::packs(&manifest_ref.blake3));
         let packs = files::read_capped(&list, MAX_HINT)?;
         let mut packs: Vec<Digest> = String::from_utf8_lossy(&packs)
@@ -117,8 +125,16 @@ impl BuildOutput {
         let parsed = runtime.block_on(store.packs(&snapshot))?;
         let packs = packs.into_iter().zip(parsed.into_packs()).collect();
         let build = build.to_path_buf();
-        let output =
-            BuildOutput { build, store, snapshot, packs, objects, rebuild_only: false, scratch: None };
+        let output = BuildOutput {
+            build,
+            store,
+            snapshot,
+            sources,
+            packs,
+            objects,
+            rebuild_only: false,
+            scratch: None,
+        };
         progress.begin("check", Unit::Bytes, output.bytes());
         for stored in &output.objects {
             check_file(&stored.file, &stored.object)?;

@@ -11,8 +11,8 @@ use crate::ops::audit::duplicates::{is_same, leakage};
 use crate::ops::pairs::judging;
 use crate::parallel;
 use crate::progress::{Progress, Unit};
+use crate::registry::Registry;
 use crate::registry::log::WitnessPolicy;
-use crate::registry::{Registry, Snapshot};
 use crate::steps::objects::recipe_of;
 use crate::transport;
 use isn_format::class::ClassId;
@@ -21,7 +21,7 @@ use isn_format::dataset_ref::VersionId;
 use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Result, count};
 use isn_format::groups::Groups;
-use isn_format::index::Row;
+use isn_format::index::{Full, FullRow};
 use isn_format::key::PublicKey;
 use isn_format::ledger::Ledger;
 use isn_format::ledger::policy::Settled;
@@ -186,7 +186,8 @@ pub(super) fn follows(
         return Ok(());
     }
     let before = runtime.block_on(registry.complete(head))?;
-    let moved = moved(before.index().rows(), output.snapshot.index().rows(), &earlier);
+    let sources = runtime.block_on(registry.sources(&before))?;
+    let moved = moved(Full { index: before.index(), sources: &sources }, output.full(), &earlier);
     match moved.is_empty() {
         true => Ok(()),
         false => Err(Error::Gates {
@@ -200,39 +201,39 @@ pub(super) fn follows(
 /// Returns a finding for each image that the version `earlier` has in other splits only: as the same source
 /// file, or with the same pixels. An image that keeps its source id keeps its split, unless it is now one
 /// picture with images of another split.
-fn moved(before: &[Row], now: &[Row], earlier: &VersionId) -> Vec<String> {
-    let mut there: HashMap<Digest, Vec<&Row>> = HashMap::new();
-    for row in before {
-        there.entry(row.source_blake3).or_default().push(row);
-        there.entry(row.pixels).or_default().push(row);
+fn moved(before: Full<'_>, now: Full<'_>, earlier: &VersionId) -> Vec<String> {
+    let mut there: HashMap<Digest, Vec<FullRow<'_>>> = HashMap::new();
+    for row in before.rows() {
+        there.entry(row.source_blake3()).or_default().push(row);
+        there.entry(row.pixels()).or_default().push(row);
     }
-    let ids: HashSet<&str> = now.iter().map(|row| row.source.as_str()).collect();
-    let find = |row: &Row| {
-        let same = there.get(&row.source_blake3).or_else(|| there.get(&row.pixels))?;
-        let elsewhere = same.iter().all(|earlier| earlier.split != row.split);
+    let ids: HashSet<&str> = now.sources.ids().collect();
+    let find = |row: FullRow<'_>| {
+        let same = there.get(&row.source_blake3()).or_else(|| there.get(&row.pixels()))?;
+        let elsewhere = same.iter().all(|earlier| earlier.split() != row.split());
         elsewhere.then(|| {
-            let (id, split) = (&row.source, row.split);
-            match same.iter().find(|earlier| earlier.source == *id) {
+            let (id, split) = (row.source(), row.split());
+            match same.iter().find(|earlier| earlier.source() == id) {
                 Some(same) => format!(
                     "moved: {id} is in {split}, and {earlier} has it in {}, as it is now one picture with images that \
                      are not there: remove those in the ledger that the recipe names, or take back that they are the \
                      same (groups, pairs)",
-                    same.split
+                    same.split()
                 ),
-                None if ids.contains(same[0].source.as_str()) => format!(
+                None if ids.contains(same[0].source()) => format!(
                     "moved: {id} is in {split}, and {earlier} has the same image in {} as {}: remove {id} in the ledger \
                      that the recipe names",
-                    same[0].split, same[0].source
+                    same[0].split(), same[0].source()
                 ),
                 None => format!(
                     "moved: {id} is in {split}, and {earlier} has that image in {} as {}: give the source its name \
                      back, or remove it in the ledger",
-                    same[0].split, same[0].source
+                    same[0].split(), same[0].source()
                 ),
             }
         })
     };
-    now.iter().filter_map(find).collect()
+    now.rows().filter_map(find).collect()
 }
 
 /// Checks the objects, and returns the recipe and the findings.
@@ -270,9 +271,9 @@ fn objects(output: &BuildOutput) -> Result<(Recipe, Vec<String>)> {
     let mut findings = Vec::new();
     licence(&snapshot.head.manifest.licence, &mut findings);
     val(&snapshot.index().counts(), &recipe.gates, recipe.needs_val(), &mut findings);
-    replay(snapshot, &recipe, &ledger, &assignments, &mut findings);
+    replay(output.full(), &recipe, &ledger, &assignments, &mut findings);
     findings.extend(ties.problems(&recipe.split));
-    divided(snapshot, &ties.joined(), &mut findings);
+    divided(output.full(), &ties.joined(), &mut findings);
     Ok((recipe, findings))
 }
 
@@ -321,7 +322,7 @@ fn val(
 
 /// The images of the version must agree with what the ledger settles to.
 fn replay(
-    snapshot: &Snapshot,
+    full: Full<'_>,
     recipe: &Recipe,
     ledger: &Ledger,
     assignments: &Assignments,
@@ -335,41 +336,47 @@ fn replay(
         None => Settled::default(),
     };
     findings.extend(settled.problems.iter().map(|problem| format!("ledger: {problem}")));
-    for row in snapshot.index().rows() {
-        let Some(assigned) = assignments.get(&row.source) else {
-            findings.push(format!("ledger: {}: {} has no split assigned", row.path, row.source));
+    for row in full.rows() {
+        let Some(assigned) = assignments.get(row.source()) else {
+            findings.push(format!("ledger: {}: {} has no split assigned", row.path(), row.source()));
             continue;
         };
-        let class = match settled.corrections.get(&row.source).map(|correction| &correction.action) {
+        let class = match settled.corrections.get(row.source()).map(|correction| &correction.action) {
             Some(Action::Remove) => {
                 findings.push(format!(
                     "ledger: {} is in the version, but the ledger removes {}",
-                    row.path, row.source
+                    row.path(),
+                    row.source()
                 ));
                 continue;
             }
             Some(Action::Relabel(to)) => to,
             _ => &assigned.class,
         };
-        if *class != row.class {
-            findings
-                .push(format!("ledger: {} is of class {}, but the ledger says {class}", row.path, row.class));
+        if class != row.class() {
+            findings.push(format!(
+                "ledger: {} is of class {}, but the ledger says {class}",
+                row.path(),
+                row.class()
+            ));
         }
-        if assigned.split != row.split {
+        if assigned.split != row.split() {
             findings.push(format!(
                 "ledger: {} is in {}, but assigned to {}",
-                row.path, row.split, assigned.split
+                row.path(),
+                row.split(),
+                assigned.split
             ));
         }
     }
 }
 
 /// No group of the recipe, nor a pair that is the same, may be in more than one split.
-fn divided(snapshot: &Snapshot, groups: &Groups, findings: &mut Vec<String>) {
+fn divided(full: Full<'_>, groups: &Groups, findings: &mut Vec<String>) {
     let mut sides: BTreeMap<&str, BTreeMap<Split, &str>> = BTreeMap::new();
-    for row in snapshot.index().rows() {
-        if let Some(group) = groups.of(&row.source) {
-            sides.entry(&group[0]).or_default().entry(row.split).or_insert(row.path.as_str());
+    for row in full.rows() {
+        if let Some(group) = groups.of(row.source()) {
+            sides.entry(&group[0]).or_default().entry(row.split()).or_insert(row.path().as_str());
         }
     }
     for paths in sides.into_values().filter(|paths| paths.len() > 1) {

@@ -12,7 +12,8 @@ use crate::registry::Snapshot;
 use crate::tree_file::{list_of, origin_of};
 use isn_format::dataset_ref::{Name, Version};
 use isn_format::error::{At, Error, Result, There};
-use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Origin, Sums};
+use isn_format::sums::Sums;
+use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Origin};
 
 /// What is at the destination.
 pub(super) enum Destination {
@@ -55,9 +56,7 @@ impl Destination {
             return Err(refuse(format!(", and is not a tree of {pin} (it has no {B3SUMS})")));
         }
         let is_partial = selected != snapshot.sums();
-        let has = |name: &str, sums: &Sums| {
-            files::has_bytes(&to.join(name), sums.to_text().as_bytes()).map(|has| has == Some(true))
-        };
+        let has = |name: &str, sums: &Sums| tree::has_sums(&to.join(name), sums).map(|has| has == Some(true));
         let has_sums = has(B3SUMS, snapshot.sums())?;
         let is_this =
             has_sums && if is_partial { has(B3SUMS_SELECTED, selected)? } else { list_of(to) == B3SUMS };

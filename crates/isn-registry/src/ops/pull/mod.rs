@@ -10,7 +10,7 @@ mod seen;
 mod staging;
 mod unreleased;
 
-use std::collections::HashSet;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -25,15 +25,16 @@ use crate::files::{self, Workplace};
 use crate::progress::{Progress, Unit};
 use crate::registry::segment::Segment;
 use crate::registry::{BUNDLED, Outcome, Registry, Snapshot};
-use crate::steps::images::{self, Carrier, Take, Wanted};
+use crate::steps::images::{self, Carrier, Take};
 use crate::steps::selection::check_selection;
 use crate::transport;
 use crate::tree_file::origin_of;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, There, bytes as size, count};
-use isn_format::index::Row;
+use isn_format::index::{Images, RowRef};
 use isn_format::pack::Pack;
-use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, BuiltBy, BuiltFrom, CLASSES, ISN_JSON, Selection, Sums};
+use isn_format::sums::Sums;
+use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, BuiltBy, BuiltFrom, CLASSES, ISN_JSON, Selection};
 
 /// A pull that needs more bytes on disk than this says so before it begins.
 const WORTH_SAYING: u64 = 32 << 20;
@@ -156,8 +157,8 @@ struct Pull<'a> {
     snapshot: Snapshot,
     to: PathBuf,
     options: &'a PullOptions<'a>,
-    /// The recipe that the version was built by, if nobody released it.
-    built: Option<BuiltBy>,
+    /// The recipe that the version was built by, and what from, if nobody released it.
+    built: Option<(BuiltBy, BuiltFrom)>,
     progress: &'a dyn Progress,
 }
 
@@ -172,9 +173,9 @@ impl Pull<'_> {
     fn run(mut self) -> Result<PullReport> {
         let selected = self.snapshot.sums().selected(&self.options.selection);
         let includes = self.options.selection.filter();
-        let rows: Vec<Row> =
-            self.snapshot.index().rows().iter().filter(|row| includes(row.path.as_str())).cloned().collect();
-        let (images, bytes) = (rows.len() as u64, rows.iter().map(|row| row.length).sum());
+        let rows: Vec<RowRef<'_>> =
+            self.snapshot.index().rows().filter(|row| includes(row.path().as_str())).collect();
+        let (images, bytes) = (rows.len() as u64, rows.iter().map(|row| row.length()).sum());
         let (mut written, mut said) = (None, Vec::new());
         let mut destination = self.look(&selected)?;
         if !matches!(destination, Destination::Same) {
@@ -247,23 +248,22 @@ impl Pull<'_> {
         &self,
         staging: Staging,
         destination: &Destination,
-        rows: &[Row],
+        rows: &[RowRef<'_>],
         selected: &Sums,
     ) -> Result<Option<Written>> {
         let options = self.options;
-        let all: Vec<&Row> = rows.iter().collect();
         // What is to be built, or to come from a build, is not taken from what was fetched.
         let is_fetched = options.source.is_none() && self.built.is_none();
         let missing = match is_fetched {
-            true => staging.missing(&all, options.jobs)?,
-            false => staging.nothing_of(all)?,
+            true => staging.missing(rows, options.jobs)?,
+            false => staging.nothing_of(rows.to_vec())?,
         };
         staging.create_folders(&missing)?;
         let cache = self.client.cache.as_ref().filter(|_| is_fetched);
         let trees = cache.map(|cache| seeds::trees(&self.to, cache)).unwrap_or_default();
         // Images that share their blocks with another tree need no space; all others do, wherever they come
         // from.
-        let has_room = |missing: &[&Row]| {
+        let has_room = |missing: &[RowRef<'_>]| {
             room::check(&self.to, room::of_images(missing), None, 0)
                 .inspect_err(|_| staging.discard_if_empty())
         };
@@ -282,7 +282,7 @@ impl Pull<'_> {
             };
             match &rebuilt {
                 Some(rebuilt) => {
-                    built_from = Some(from(&rebuilt.snapshot));
+                    built_from = Some(BuiltFrom::of(&rebuilt.snapshot.head.manifest, &rebuilt.sources));
                     self.fetch(&rebuilt.build, &rebuilt.snapshot, &staging, &missing)?;
                 }
                 None => {
@@ -324,31 +324,25 @@ impl Pull<'_> {
         registry: &Registry,
         snapshot: &Snapshot,
         staging: &Staging,
-        missing: &[&Row],
+        missing: &[RowRef<'_>],
     ) -> Result<()> {
-        let by_image = staging::by_image(missing);
-        let wanted: Wanted = by_image.iter().map(|(image, rows)| (*image, rows[0].length)).collect();
-        let lacking = Mutex::new(wanted);
+        let images = Images::of(self.snapshot.index(), missing.iter().copied());
+        let lacking = Mutex::new(images.clone());
         let take = |image: &Digest, bytes: &[u8]| {
-            let rows = &by_image[image];
-            for row in rows {
-                let path = row.path.under(staging.root());
-                files::write_new(&path, bytes)?;
+            for row in images.rows(image) {
+                files::write_new(&row.path().under(staging.root()), bytes)?;
+                self.progress.advance(1);
             }
             lacking.lock().unwrap_or_else(PoisonError::into_inner).remove(image);
-            self.progress.advance(rows.len() as u64);
             Ok(())
         };
         let mut packs = self.runtime.block_on(registry.packs(snapshot))?;
         images::by_any_list(self.runtime, registry, &mut packs, |packs| {
             let wanted = lacking.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let missing: Vec<&Row> = by_image
-                .iter()
-                .filter(|(image, _)| wanted.contains_key(image))
-                .flat_map(|(_, rows)| rows.iter().copied())
-                .collect();
+            let missing = missing.iter().copied().filter(|row| wanted.contains(&row.blake3()));
+            let missing: Vec<RowRef<'_>> = missing.collect();
             self.fetch_by(packs, registry, snapshot, staging, (&missing, &wanted), &take)?;
-            registry.keep_packs(packs, wanted.len() == images_of(snapshot));
+            registry.keep_packs(packs, wanted.len() == Images::all(snapshot.index()).len());
             Ok(())
         })
     }
@@ -359,7 +353,7 @@ impl Pull<'_> {
         registry: &Registry,
         snapshot: &Snapshot,
         staging: &Staging,
-        (missing, wanted): (&[&Row], &Wanted),
+        (missing, wanted): (&[RowRef<'_>], &Images<'_>),
         take: &Take<'_>,
     ) -> Result<()> {
         let segments = images::plan(self.runtime, registry, snapshot, packs, wanted)?;
@@ -389,34 +383,27 @@ impl Pull<'_> {
 
     /// What the tree is built from, if nobody released it.
     fn built_from(&self) -> Option<BuiltFrom> {
-        self.built.as_ref().map(|_| from(&self.snapshot))
+        self.built.as_ref().map(|(_, from)| *from)
     }
 
     fn write_descriptions(&self, root: &Path, selected: &Sums, built_from: Option<BuiltFrom>) -> Result<()> {
-        let mut written = vec![
-            (CLASSES, self.snapshot.classes_csv().to_vec()),
-            (B3SUMS, self.snapshot.sums().to_text().into_bytes()),
-            (ISN_JSON, self.origin(built_from).to_json()?),
-        ];
-        if !self.options.selection.is_all() {
-            written.push((B3SUMS_SELECTED, selected.to_text().into_bytes()));
-        }
+        let written =
+            [(CLASSES, self.snapshot.classes_csv().to_vec()), (ISN_JSON, self.origin(built_from).to_json()?)];
         for (name, bytes) in written {
+            files::write_new(&root.join(name), &bytes)?;
+        }
+        let mut lists = vec![(B3SUMS, self.snapshot.sums())];
+        if !self.options.selection.is_all() {
+            lists.push((B3SUMS_SELECTED, selected));
+        }
+        for (name, sums) in lists {
             let path = root.join(name);
-            files::write_new(&path, &bytes)?;
+            File::create_new(&path)
+                .and_then(|file| sums.write_to(file))
+                .map_err(Error::io("write", &path))?;
         }
         Ok(())
     }
-}
-
-/// What a build was made from.
-fn from(build: &Snapshot) -> BuiltFrom {
-    BuiltFrom::of(&build.head.manifest, build.index())
-}
-
-/// How many images a version has that differ.
-fn images_of(snapshot: &Snapshot) -> usize {
-    snapshot.index().rows().iter().map(|row| row.blake3).collect::<HashSet<_>>().len()
 }
 
 /// The images of a withdrawn version may be gone: then that is why they are.

@@ -16,7 +16,7 @@ impl Pull<'_> {
     pub(super) fn origin(&self, built_from: Option<BuiltFrom>) -> Origin {
         let head = &self.snapshot.head;
         let manifest = &head.manifest;
-        if let Some(built) = &self.built {
+        if let Some((built, _)) = &self.built {
             return Origin::Unreleased(Unreleased {
                 format: UNRELEASED.into(),
                 released: false,

@@ -5,14 +5,14 @@ use std::path::Path;
 use crate::cache::Cache;
 use crate::files;
 use isn_format::error::{Error, Result};
-use isn_format::index::Row;
+use isn_format::index::RowRef;
 
 /// The usual block size of file systems, in bytes.
 const BLOCK: u64 = 4096;
 
 /// Returns the disk space that the images `rows` need, in bytes.
-pub(super) fn of_images(rows: &[&Row]) -> u64 {
-    rows.iter().map(|row| row.length.next_multiple_of(BLOCK)).sum()
+pub(super) fn of_images(rows: &[RowRef<'_>]) -> u64 {
+    rows.iter().map(|row| row.length().next_multiple_of(BLOCK)).sum()
 }
 
 /// Checks that a tree that needs this many more bytes fits at its destination. Returns whether the cache can

@@ -12,8 +12,9 @@ use crate::files;
 use crate::tree_file::list_of;
 use isn_format::digest::Digest;
 use isn_format::error::Result;
-use isn_format::index::Row;
-use isn_format::tree::{B3SUMS, ISN_JSON, Line, Lines};
+use isn_format::index::RowRef;
+use isn_format::sums::{Line, Lines};
+use isn_format::tree::{B3SUMS, ISN_JSON};
 
 /// The maximum number of neighbours of the destination that are considered.
 const MAX_NEIGHBOURS: usize = 1000;
@@ -51,7 +52,7 @@ pub(super) fn trees(to: &Path, cache: &Cache) -> Vec<PathBuf> {
 /// The outcome of reusing images from other trees.
 pub(super) struct Reused<'a> {
     /// The images that no other tree has.
-    pub(super) missing: Vec<&'a Row>,
+    pub(super) missing: Vec<RowRef<'a>>,
     /// Messages on why images were copied instead of linked.
     pub(super) said: Vec<String>,
 }
@@ -60,30 +61,31 @@ pub(super) struct Reused<'a> {
 /// `has_room` with all images that are still missing before the first image is copied without sharing blocks.
 pub(super) fn reuse<'a>(
     trees: &[PathBuf],
-    missing: Vec<&'a Row>,
+    missing: Vec<RowRef<'a>>,
     root: &Path,
     how: Reuse,
     jobs: usize,
-    has_room: &dyn Fn(&[&Row]) -> Result<bool>,
+    has_room: &dyn Fn(&[RowRef<'_>]) -> Result<bool>,
 ) -> Result<Reused<'a>> {
     let sources = sources(trees, &missing);
     if sources.is_empty() {
         return Ok(Reused { missing, said: Vec::new() });
     }
     let pool = crate::parallel::pool(jobs)?;
-    let bring = |missing: Vec<&'a Row>, bring: Bring| -> Result<Vec<&'a Row>> {
-        let one = |row: &&'a Row| -> Result<Option<&'a Row>> {
-            let to = row.path.under(root);
-            for from in sources.get(&row.blake3).into_iter().flatten() {
+    let bring = |missing: Vec<RowRef<'a>>, bring: Bring| -> Result<Vec<RowRef<'a>>> {
+        let one = |row: &RowRef<'a>| -> Result<Option<RowRef<'a>>> {
+            let to = row.path().under(root);
+            for from in sources.get(&row.blake3()).into_iter().flatten() {
                 // A source that is gone, unreadable or changed is skipped. A destination that cannot be
                 // written to is an error.
-                if bring(from, &to, row)? {
+                if bring(from, &to, *row)? {
                     return Ok(None);
                 }
             }
             Ok(Some(*row))
         };
-        let left = pool.install(|| missing.par_iter().map(one).collect::<Result<Vec<Option<&Row>>>>())?;
+        let left =
+            pool.install(|| missing.par_iter().map(one).collect::<Result<Vec<Option<RowRef<'_>>>>>())?;
         Ok(left.into_iter().flatten().collect())
     };
     let left = bring(
@@ -93,13 +95,13 @@ pub(super) fn reuse<'a>(
             Reuse::Copy => share,
         },
     )?;
-    if !left.iter().any(|row| sources.contains_key(&row.blake3)) {
+    if !left.iter().any(|row| sources.contains_key(&row.blake3())) {
         return Ok(Reused { missing: left, said: Vec::new() });
     }
     has_room(&left)?;
-    let is_open = |row: &&&Row| {
-        let places = sources.get(&row.blake3).into_iter().flatten();
-        places.into_iter().any(|from| is_candidate(from, row) && !is_ours_alone(from))
+    let is_open = |row: &&RowRef<'_>| {
+        let places = sources.get(&row.blake3()).into_iter().flatten();
+        places.into_iter().any(|from| is_candidate(from, **row) && !is_ours_alone(from))
     };
     let (to_copy, open) = (left.len(), left.iter().filter(is_open).count());
     let missing = bring(left, copy)?;
@@ -129,11 +131,11 @@ fn why_copied(copied: usize, open: usize) -> Vec<String> {
 
 /// A way to bring an image from one file to another. Returns `false` if the first is not the image, or this
 /// way does not work here.
-type Bring = fn(&Path, &Path, &Row) -> Result<bool>;
+type Bring = fn(&Path, &Path, RowRef<'_>) -> Result<bool>;
 
 /// Returns the places where the trees list these images.
-fn sources(trees: &[PathBuf], missing: &[&Row]) -> HashMap<Digest, Vec<PathBuf>> {
-    let wanted: BTreeSet<&Digest> = missing.iter().map(|row| &row.blake3).collect();
+fn sources(trees: &[PathBuf], missing: &[RowRef<'_>]) -> HashMap<Digest, Vec<PathBuf>> {
+    let wanted: BTreeSet<Digest> = missing.iter().map(|row| row.blake3()).collect();
     let mut sources: HashMap<Digest, Vec<PathBuf>> = HashMap::new();
     for tree in trees {
         for line in lines(tree).filter(|line| wanted.contains(&line.blake3)) {
@@ -155,11 +157,11 @@ pub(in crate::ops) fn lines(tree: &Path) -> impl Iterator<Item = Line> + use<> {
 }
 
 /// Whether a file may be the image, judged without reading it.
-fn is_candidate(from: &Path, row: &Row) -> bool {
-    fs::symlink_metadata(from).is_ok_and(|meta| meta.is_file() && meta.len() == row.length)
+fn is_candidate(from: &Path, row: RowRef<'_>) -> bool {
+    fs::symlink_metadata(from).is_ok_and(|meta| meta.is_file() && meta.len() == row.length())
 }
 
-fn link(from: &Path, to: &Path, row: &Row) -> Result<bool> {
+fn link(from: &Path, to: &Path, row: RowRef<'_>) -> Result<bool> {
     if !is_candidate(from, row) || !is_ours_alone(from) || fs::hard_link(from, to).is_err() {
         return Ok(false);
     }
@@ -186,25 +188,25 @@ fn is_ours_alone(path: &Path) -> bool {
     }
 }
 
-fn share(from: &Path, to: &Path, row: &Row) -> Result<bool> {
+fn share(from: &Path, to: &Path, row: RowRef<'_>) -> Result<bool> {
     if is_candidate(from, row) && clone(from, to).is_ok() { checked(to, row) } else { Ok(false) }
 }
 
 /// Checks the new file, because the other may have been written to meanwhile.
-fn checked(to: &Path, row: &Row) -> Result<bool> {
-    let is_image = files::read_capped(to, row.length).is_ok_and(|bytes| Digest::of(&bytes) == row.blake3);
+fn checked(to: &Path, row: RowRef<'_>) -> Result<bool> {
+    let is_image = files::read_capped(to, row.length()).is_ok_and(|bytes| Digest::of(&bytes) == row.blake3());
     if !is_image {
         files::remove_file(to)?;
     }
     Ok(is_image)
 }
 
-fn copy(from: &Path, to: &Path, row: &Row) -> Result<bool> {
+fn copy(from: &Path, to: &Path, row: RowRef<'_>) -> Result<bool> {
     let bytes = match is_candidate(from, row) {
-        true => files::read_capped(from, row.length).ok(),
+        true => files::read_capped(from, row.length()).ok(),
         false => None,
     };
-    let Some(bytes) = bytes.filter(|bytes| Digest::of(bytes) == row.blake3) else { return Ok(false) };
+    let Some(bytes) = bytes.filter(|bytes| Digest::of(bytes) == row.blake3()) else { return Ok(false) };
     files::write_new(to, &bytes).map(|()| true)
 }
 
@@ -232,6 +234,7 @@ fn clone(from: &Path, to: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
     use isn_format::error::Error;
+    use isn_format::index::{Index, Row};
 
     #[test]
     fn there_is_room_before_a_copy_is_written() {
@@ -255,19 +258,20 @@ mod tests {
             })
             .collect();
         let mut list = String::new();
-        for (row, i) in rows.iter().zip(0u8..).take(2) {
-            fs::write(row.path.under(&tree), [i]).unwrap();
-            list += &format!("{}  {}\n", row.blake3, row.path);
+        let (index, _) = Index::new(rows).unwrap();
+        for (row, i) in index.rows().zip(0u8..).take(2) {
+            fs::write(row.path().under(&tree), [i]).unwrap();
+            list += &format!("{}  {}\n", row.blake3(), row.path());
         }
         fs::write(tree.join(B3SUMS), list).unwrap();
         if clone(&tree.join(B3SUMS), &dir.path().join("clone")).is_ok() {
             return;
         }
         let trees = [tree];
-        let reuse = |how, has_room: &dyn Fn(&[&Row]) -> Result<bool>| {
-            reuse(&trees, rows.iter().collect(), &root, how, 2, has_room)
+        let reuse = |how, has_room: &dyn Fn(&[RowRef<'_>]) -> Result<bool>| {
+            reuse(&trees, index.rows().collect(), &root, how, 2, has_room)
         };
-        let full = |missing: &[&Row]| {
+        let full = |missing: &[RowRef<'_>]| {
             assert_eq!(missing.len(), 3);
             Err(Error::NoRoom { place: root.clone(), needed: 3, free: 0 })
         };

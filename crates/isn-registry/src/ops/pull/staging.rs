@@ -13,7 +13,7 @@ use crate::files::{self, Workplace};
 use crate::progress::Progress;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, chain};
-use isn_format::index::Row;
+use isn_format::index::RowRef;
 
 /// How long to wait for another process that writes the same tree.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -49,15 +49,6 @@ pub(super) enum Finished {
     /// It is not in place, because something else was put there meanwhile, or this path in the old tree was
     /// changed.
     InTheWay(Option<PathBuf>),
-}
-
-/// Groups rows by image, since several rows may have the same bytes.
-pub(super) fn by_image<'a>(rows: &[&'a Row]) -> HashMap<Digest, Vec<&'a Row>> {
-    let mut by_image: HashMap<Digest, Vec<&Row>> = HashMap::new();
-    for row in rows {
-        by_image.entry(row.blake3).or_default().push(row);
-    }
-    by_image
 }
 
 /// Returns a key for what is being written, so that two versions, or two parts of one, never mix.
@@ -136,21 +127,21 @@ impl Staging {
     }
 
     /// Makes the folders of images.
-    pub(super) fn create_folders(&self, rows: &[&Row]) -> Result<()> {
+    pub(super) fn create_folders(&self, rows: &[RowRef<'_>]) -> Result<()> {
         let folders: BTreeSet<&Path> =
-            rows.iter().map(|row| files::parent(Path::new(row.path.as_str()))).collect();
+            rows.iter().map(|row| files::parent(Path::new(row.path().as_str()))).collect();
         folders.into_iter().try_for_each(|folder| files::create_dir_all(&self.root.join(folder)))
     }
 
     /// Returns the images that are not here yet, whole and right. Removes everything else that is here.
-    pub(super) fn missing<'a>(&self, rows: &[&'a Row], jobs: usize) -> Result<Vec<&'a Row>> {
-        let known: HashMap<&str, &Row> = rows.iter().map(|&row| (row.path.as_str(), row)).collect();
+    pub(super) fn missing<'a>(&self, rows: &[RowRef<'a>], jobs: usize) -> Result<Vec<RowRef<'a>>> {
+        let known: HashMap<&str, RowRef<'_>> = rows.iter().map(|row| (row.path().as_str(), *row)).collect();
         let found = files::walk(&self.root)?;
         let check = |(path, kind): &(String, files::Kind)| -> Result<Option<String>> {
             let file = self.root.join(path);
             if let (Some(row), files::Kind::File(length)) = (known.get(path.as_str()), kind)
-                && row.length == *length
-                && Digest::of(&files::read_capped(&file, row.length)?) == row.blake3
+                && row.length() == *length
+                && Digest::of(&files::read_capped(&file, row.length())?) == row.blake3()
             {
                 return Ok(Some(path.clone()));
             }
@@ -160,11 +151,11 @@ impl Staging {
         let kept = crate::parallel::pool(jobs)?
             .install(|| found.par_iter().map(check).collect::<Result<Vec<_>>>())?;
         let kept: HashSet<String> = kept.into_iter().flatten().collect();
-        Ok(rows.iter().filter(|row| !kept.contains(row.path.as_str())).copied().collect())
+        Ok(rows.iter().filter(|row| !kept.contains(row.path().as_str())).copied().collect())
     }
 
     /// Removes all that is here, whatever it is of, so that all of `rows` is missing.
-    pub(super) fn nothing_of<'a>(&self, rows: Vec<&'a Row>) -> Result<Vec<&'a Row>> {
+    pub(super) fn nothing_of<'a>(&self, rows: Vec<RowRef<'a>>) -> Result<Vec<RowRef<'a>>> {
         for (path, _) in files::walk(&self.root)? {
             let file = self.root.join(path);
             std::fs::remove_file(&file).map_err(Error::io("remove", &file))?;

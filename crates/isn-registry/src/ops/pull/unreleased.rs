@@ -13,11 +13,11 @@ use crate::files::{self, Workplace};
 use crate::ops::build::{BuildOptions, Inputs, build};
 use crate::ops::recipe;
 use crate::progress::Progress;
-use crate::registry::{self, BUNDLED};
+use crate::registry::{self, BUNDLED, Registry, Snapshot};
 use isn_format::dataset_ref::{DatasetRef, VersionId};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Result, There};
-use isn_format::tree::BuiltBy;
+use isn_format::tree::{BuiltBy, BuiltFrom};
 
 /// What the staging folder of the build is told apart by; a killed build resumes there.
 pub(super) const BUILD: &str = "unreleased";
@@ -81,8 +81,8 @@ pub(super) fn pull(
         progress.tell(&format!("{id}: built, and not released"));
         let (registry, mut snapshot) = runtime.block_on(registry::build::describe(&out))?;
         snapshot.head.warnings.extend(report.warnings);
-        let to = to.clone();
-        Pull { runtime, client, registry, snapshot, to, options, built: Some(built), progress }.run()
+        let (to, built) = (to.clone(), Some((built, built_from(runtime, &registry, &snapshot)?)));
+        Pull { runtime, client, registry, snapshot, to, options, built, progress }.run()
     });
     let pulled = pulled.map(|report| match options.unreleased {
         Unreleased::BuildUnasked => report,
@@ -132,8 +132,15 @@ pub(super) fn pull_folder(
     files::check_apart(&to, "the build", folder)?;
     client.check_is_no_registry(&to)?;
     let recipe = manifest.objects.recipe.blake3.prefixed();
-    let built = Some(BuiltBy { version: manifest.version, blake3: recipe });
+    let from = built_from(runtime, &registry, &snapshot).map_err(registry::build::of_build)?;
+    let built = Some((BuiltBy { version: manifest.version, blake3: recipe }, from));
     Pull { runtime, client, registry, snapshot, to, options, built, progress }
         .run()
         .map_err(registry::build::of_build)
+}
+
+/// Returns what a build was made from.
+fn built_from(runtime: &Runtime, build: &Registry, snapshot: &Snapshot) -> Result<BuiltFrom> {
+    let sources = runtime.block_on(build.sources(snapshot))?;
+    Ok(BuiltFrom::of(&snapshot.head.manifest, &sources))
 }

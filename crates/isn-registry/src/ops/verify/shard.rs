@@ -2,13 +2,12 @@
 //! places in it. Nothing vouches for its length, so only one frame and the chunks between the two threads are
 //! held in memory.
 
-use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
+use isn_format::index::Images;
 use isn_format::pack::Entry;
 use isn_format::shard::{FrameReader, check_shard, max_frame_len};
 
@@ -22,7 +21,7 @@ pub(super) struct ShardCheck<'a> {
     path: String,
     /// The entries still to come, by offset. The first one is in progress.
     entries: &'a [&'a Entry],
-    lengths: &'a HashMap<Digest, u64>,
+    version: &'a Images<'a>,
     at: u64,
     frame: Vec<u8>,
     reader: FrameReader,
@@ -32,13 +31,9 @@ pub(super) struct ShardCheck<'a> {
 }
 
 impl<'a> ShardCheck<'a> {
-    /// Makes a check of the shard at `path`, in which a pack places `entries`. Images with a length in
-    /// `lengths` are checked.
-    pub(super) fn new(
-        path: &str,
-        entries: &'a [&'a Entry],
-        lengths: &'a HashMap<Digest, u64>,
-    ) -> Result<Self> {
+    /// Makes a check of the shard at `path`, in which a pack places `entries`. The images of
+    /// `version` are checked.
+    pub(super) fn new(path: &str, entries: &'a [&'a Entry], version: &'a Images<'a>) -> Result<Self> {
         let reader = FrameReader::new().map_err(|e| Error::Internal(format!("zstd: {e}")))?;
         let (chunks, receiver) = sync_channel(WAITING);
         let (what, most) = (path.to_string(), (entries.len() + 1) * MAX_UNLISTED);
@@ -46,7 +41,7 @@ impl<'a> ShardCheck<'a> {
         let whole =
             thread::Builder::new().spawn(check).map_err(|e| Error::Internal(format!("a thread: {e}")))?;
         let (at, frame, images) = (0, Vec::new(), Vec::new());
-        Ok(ShardCheck { path: path.into(), entries, lengths, at, frame, reader, images, chunks, whole })
+        Ok(ShardCheck { path: path.into(), entries, version, at, frame, reader, images, chunks, whole })
     }
 
     /// Returns the results for the whole shard and for each image, after the last byte.
@@ -74,7 +69,7 @@ impl Write for ShardCheck<'_> {
         while let Some((&entry, rest)) = self.entries.split_first() {
             let end = entry.offset + entry.length;
             // A pack may serve several versions, and the images of others are not checked here.
-            let length = self.lengths.get(&entry.blake3).copied();
+            let length = self.version.length(&entry.blake3);
             let (from, to) = (entry.offset.max(start), end.min(self.at));
             if from < to && length.is_some_and(|length| entry.length <= max_frame_len(length)) {
                 self.frame.extend_from_slice(&bytes[(from - start) as usize..(to - start) as usize]);

@@ -1,6 +1,6 @@
 //! Verifies a tree: its files against `B3SUMS`, and `B3SUMS` against the dataset hash.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -13,7 +13,8 @@ use isn_format::class::MAX_CLASSES;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, chain};
 use isn_format::shard::MAX_IMAGE_LEN;
-use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, ISN_JSON, Origin, Selection, Sums};
+use isn_format::sums::Sums;
+use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, ISN_JSON, Origin, Selection};
 
 /// Files up to this length, in bytes, are read whole into a buffer that each thread reuses.
 const SMALL: u64 = 4 << 20;
@@ -53,19 +54,16 @@ pub(in crate::ops) fn verify(
     };
     let mut checked = 0;
     if let (Ok(full), Ok(selected)) = (&full, &selected) {
-        let known: HashMap<&str, &Digest> =
-            full.lines().iter().map(|l| (l.path.as_str(), &l.blake3)).collect();
         for line in selected.lines() {
-            if known.get(line.path.as_str()) != Some(&&line.blake3) {
+            if full.blake3_of(line.path.as_str()) != Some(line.blake3) {
                 let why = format!("line of {} is not in {B3SUMS}", line.path);
                 faults.push(Fault { path: B3SUMS_SELECTED.into(), kind: FaultKind::Invalid, why });
             }
         }
         if let Some(promised) = &selection {
             // Otherwise, a line missing from the list together with its image would go unnoticed.
-            let listed: HashSet<&str> = selected.lines().iter().map(|line| line.path.as_str()).collect();
-            let promised = full.selected(promised);
-            for line in promised.lines().iter().filter(|line| !listed.contains(line.path.as_str())) {
+            let (promised, is_listed) = (full.selected(promised), |path| selected.blake3_of(path).is_some());
+            for line in promised.lines().filter(|line| !is_listed(line.path.as_str())) {
                 let why = format!("is selected by {ISN_JSON}, but not in {B3SUMS_SELECTED}");
                 faults.push(Fault { path: line.path.to_string(), kind: FaultKind::Missing, why });
             }
@@ -116,8 +114,10 @@ pub fn check(
     let mut lists = vec![(B3SUMS, Some(expected.full))];
     lists.push((B3SUMS_SELECTED, partial.then_some(expected.selected)));
     for (name, sums) in lists {
-        let text = sums.map(Sums::to_text).unwrap_or_default();
-        let found = files::has_bytes(&root.join(name), text.as_bytes())?;
+        let found = match sums {
+            Some(sums) => has_sums(&root.join(name), sums)?,
+            None => files::has_bytes(&root.join(name), b"")?,
+        };
         let fault = |kind| Fault { path: name.into(), kind, why: String::new() };
         match (found, sums) {
             (Some(false), Some(_)) => faults.push(fault(FaultKind::Changed)),
@@ -130,6 +130,18 @@ pub fn check(
     Ok(faults)
 }
 
+/// Whether the file at `path` has exactly this text; `None` if there is no file.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be read.
+pub(in crate::ops) fn has_sums(path: &Path, sums: &Sums) -> Result<Option<bool>> {
+    let Some(file) = files::if_there(files::open(path))? else { return Ok(None) };
+    sums.is_text(file).map(Some).map_err(Error::io("read", path))
+}
+
+/// How many files are hashed before they are compared: their hashes are in memory.
+const AT_ONCE: usize = 1 << 14;
+
 /// Compares the files below `root` with `sums`, which does not contain `B3SUMS`, `B3SUMS.selected` and
 /// `ISN.json`.
 fn check_files(
@@ -140,8 +152,6 @@ fn check_files(
     progress: &dyn Progress,
 ) -> Result<Vec<Fault>> {
     let own = |path: &str| matches!(path, B3SUMS | ISN_JSON) || (partial && path == B3SUMS_SELECTED);
-    let expected: BTreeMap<&str, &Digest> =
-        sums.lines().iter().map(|l| (l.path.as_str(), &l.blake3)).collect();
     let (mut faults, mut unread) = (Vec::new(), Vec::new());
     let files::Listing { files: mut found, empty_folders } = files::walk_past(root, |folder, e| {
         if folder.is_empty() {
@@ -154,7 +164,7 @@ fn check_files(
     found.retain(|(path, kind)| !(own(path) && *kind != Kind::Other));
     let mut too_long: HashSet<String> = HashSet::new();
     found.retain(|(path, kind)| {
-        let Some((kind, why)) = at_sight(path, *kind, expected.contains_key(path.as_str())) else {
+        let Some((kind, why)) = at_sight(path, *kind, sums.blake3_of(path).is_some()) else {
             return true;
         };
         if kind == FaultKind::Changed {
@@ -175,37 +185,48 @@ fn check_files(
         progress.advance(1);
         digest
     };
-    let digests = crate::parallel::pool(jobs)?
-        .install(|| found.par_iter().map_init(Vec::new, digest).collect::<Vec<Result<Digest>>>());
-    progress.end();
-
     // Where the expected bytes belong, to recognise misplaced files.
-    let mut homes: HashMap<&Digest, &str> = HashMap::new();
-    expected.iter().for_each(|(path, digest)| {
-        homes.entry(digest).or_insert(path);
-    });
-    let mut present: HashSet<&str> = too_long.iter().map(String::as_str).collect();
-    for ((path, _), digest) in found.iter().zip(digests) {
-        present.insert(path);
+    let mut homes: HashMap<Digest, &str> = HashMap::new();
+    let mut home = |digest: &Digest| {
+        if homes.is_empty() {
+            for line in sums.lines() {
+                homes.entry(line.blake3).or_insert(line.path.as_str());
+            }
+        }
+        homes.get(digest).copied()
+    };
+    let mut compare = |path: &str, digest: Result<Digest>| {
         let digest = match digest {
             Ok(digest) => digest,
-            Err(e) => {
-                faults.push(Fault::of_bytes(path, &e));
-                continue;
-            }
+            Err(e) => return faults.push(Fault::of_bytes(path, &e)),
         };
-        let home = homes.get(&digest).filter(|home| **home != path.as_str());
-        let (kind, why) = match (expected.get(path.as_str()), home) {
-            (Some(wanted), _) if **wanted == digest => continue,
+        let wanted = sums.blake3_of(path);
+        if wanted == Some(digest) {
+            return;
+        }
+        let (kind, why) = match (wanted, home(&digest).filter(|home| *home != path)) {
             (_, Some(home)) => (FaultKind::Misplaced, format!("has the bytes of {home}")),
             (Some(wanted), None) => (FaultKind::Changed, format!("has BLAKE3 {digest}, expected {wanted}")),
             (None, None) => (FaultKind::Extra, String::new()),
         };
-        faults.push(Fault { path: path.clone(), kind, why });
+        faults.push(Fault { path: path.into(), kind, why });
+    };
+    let (pool, mut is_present) = (crate::parallel::pool(jobs)?, vec![false; sums.len()]);
+    for found in found.chunks(AT_ONCE) {
+        let digests =
+            pool.install(|| found.par_iter().map_init(Vec::new, digest).collect::<Vec<Result<Digest>>>());
+        for ((path, _), digest) in found.iter().zip(digests) {
+            compare(path, digest);
+            sums.find(path).map(|at| is_present[at] = true);
+        }
     }
+    progress.end();
     let is_unread = |path: &str| unread.iter().any(|folder| path.starts_with(folder));
-    for path in expected.keys().filter(|path| !present.contains(**path) && !is_unread(path)) {
-        faults.push(Fault { path: (*path).into(), kind: FaultKind::Missing, why: String::new() });
+    for (line, is_present) in sums.lines().zip(is_present) {
+        let path = line.path.as_str();
+        if !is_present && !too_long.contains(path) && !is_unread(path) {
+            faults.push(Fault { path: path.into(), kind: FaultKind::Missing, why: String::new() });
+        }
     }
     faults.sort();
     Ok(faults)

@@ -1,6 +1,6 @@
 //! Verifies one version of a registry or a build: every object that it names, and every image.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use tokio::runtime::Runtime;
 
@@ -11,6 +11,7 @@ use crate::progress::{Progress, Unit};
 use crate::registry::{Registry, Snapshot, layout};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
+use isn_format::index::Images;
 use isn_format::object::ObjectKind;
 use isn_format::pack::{Entry, Pack};
 use isn_format::recipe::Recipe;
@@ -118,9 +119,8 @@ fn check_images(
 ) -> Result<Vec<Fault>> {
     let (what, mut faults) = (snapshot.head.manifest.id(), Vec::new());
     let list = layout::packs(&snapshot.head.manifest_ref.blake3);
-    let rows = snapshot.index().rows();
-    let lengths: HashMap<Digest, u64> = rows.iter().map(|row| (row.blake3, row.length)).collect();
-    let mut missing: HashSet<Digest> = lengths.keys().copied().collect();
+    let images = Images::all(snapshot.index());
+    let mut missing = images.clone();
     progress.begin(&format!("verify {what}"), Unit::Images, missing.len() as u64);
     for pack in packs {
         let used: BTreeSet<usize> = pack.entries.iter().map(|entry| entry.shard).collect();
@@ -138,8 +138,8 @@ fn check_images(
                 continue;
             }
             registry.ask_again();
-            let begin = || ShardCheck::new(&path, &here, &lengths);
-            let (whole, images) = match runtime.block_on(registry.stream_shard(shard, begin)) {
+            let begin = || ShardCheck::new(&path, &here, &images);
+            let (whole, found) = match runtime.block_on(registry.stream_shard(shard, begin)) {
                 Ok(check) => check.end(),
                 Err(e) => {
                     // Report one fault for the shard, instead of another for each image in it.
@@ -156,7 +156,7 @@ fn check_images(
                 Ok(()) => drop(seen.shards.insert(shard.blake3)),
                 Err(e) => faults.push(Fault::of(&path, &e)),
             }
-            for (entry, checked) in images {
+            for (entry, checked) in found {
                 match checked {
                     Ok(()) => {
                         missing.remove(&entry.blake3);
@@ -170,9 +170,9 @@ fn check_images(
         }
     }
     progress.end();
-    for row in rows.iter().filter(|row| missing.contains(&row.blake3)) {
-        let why = format!("image {} is in no readable shard", row.blake3);
-        faults.push(Fault { path: format!("{what}/{}", row.path), kind: FaultKind::Missing, why });
+    for row in snapshot.index().rows().filter(|row| missing.contains(&row.blake3())) {
+        let why = format!("image {} is in no readable shard", row.blake3());
+        faults.push(Fault { path: format!("{what}/{}", row.path()), kind: FaultKind::Missing, why });
     }
     faults.sort();
     Ok(faults)

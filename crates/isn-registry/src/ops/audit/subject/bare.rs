@@ -16,7 +16,7 @@ use isn_format::pairs::Judged;
 use isn_format::pixel_spec::ExifOrientation;
 use isn_format::source_spec::nfc;
 use isn_format::split::Split;
-use isn_format::tree::{B3SUMS, CLASSES};
+use isn_format::tree::B3SUMS;
 
 impl Subject {
     /// Opens a tree as `isn pull` writes it, with the images that its list names. Finding other files is up
@@ -24,7 +24,7 @@ impl Subject {
     pub(in crate::ops) fn tree(root: &Path) -> Result<Subject> {
         let list = list_of(root);
         let sums = read_sums(root, list)?;
-        let paths = sums.lines().iter().map(|line| line.path.as_str()).filter(|path| *path != CLASSES);
+        let paths = sums.images().map(|line| line.path.as_str());
         let mut subject = Subject::of_paths(root, paths.map(Into::into).collect());
         subject.naming = Naming::Tree;
         // There is no index here, but paths in a tree are `split/class/stem`, and the stem comes from the
