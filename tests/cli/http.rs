@@ -1,5 +1,6 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::sandbox::{Ran, Sandbox, contents, has_tool, hash_of};
 use crate::server::{Fault, Server};
@@ -46,6 +47,37 @@ fn a_static_server_is_a_registry() {
     pull(&sandbox, &server, "grads@7.0", "none").fails(6, "grads@7.0 is not in registry");
     pull(&sandbox, &server, "nothing", "none").fails(6, "nothing is not in registry");
     assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
+}
+
+#[test]
+fn requests_that_need_no_answer_go_out_together() {
+    let (sandbox, pin) = published();
+    let rounds = |args: &[&str]| {
+        let server =
+            Server::faulty(&sandbox.path("reg"), "", usize::MAX, Fault::Rounds(Duration::from_millis(600)));
+        sandbox.trust_me(&server.url);
+        sandbox.isn(&[args, &["--registry", &server.url]].concat()).ok();
+        (server.rounds(), server.log())
+    };
+    for (most, args) in [
+        (4, &["pull", "grads@1.0", "--to", "a", "--no-cache"][..]),
+        (5, &["pull", "grads", "--to", "b", "--no-cache"]),
+        (4, &["pull", &pin, "--to", "c", "--no-cache"]),
+        (5, &["pull", hash_of(&pin), "--to", "d", "--no-cache"]),
+        (4, &["pull", "grads@1.0", "--to", "e", "--class", "bee", "--no-cache"]),
+        (4, &["fetch", "grads@1.0"]),
+        (3, &["info", "grads@1.0"]),
+        (2, &["cite", "grads@1.0"]),
+    ] {
+        let (rounds, log) = rounds(args);
+        assert!(rounds <= most, "{args:?}: {rounds} rounds: {log:#?}");
+        let mut paths: Vec<&str> = log.iter().map(|request| request.path.as_str()).collect();
+        paths.retain(|path| !path.ends_with(".tar.zst"));
+        let requests = paths.len();
+        paths.sort_unstable();
+        paths.dedup();
+        assert_eq!(paths.len(), requests, "{args:?} asks twice: {log:#?}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How a server mistreats a request that it would otherwise answer properly.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,16 @@ pub enum Fault {
     Token(&'static str),
     /// Sends at most this many bytes a second.
     Throttle(usize),
+    /// Answers once no other request has come for this long: requests that wait for no answer are answered
+    /// together, in one round.
+    Rounds(Duration),
+}
+
+/// The rounds of a server that answers in rounds.
+struct Rounds {
+    begun: usize,
+    ended: usize,
+    last: Instant,
 }
 
 /// A request as received.
@@ -76,6 +86,7 @@ struct Shared {
     /// How many more of them are affected.
     times: Mutex<usize>,
     log: Mutex<Vec<Request>>,
+    rounds: Mutex<Rounds>,
 }
 
 /// The server; its threads end with the test.
@@ -95,7 +106,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (times, log) = (Mutex::new(times), Mutex::new(Vec::new()));
-        let shared = Arc::new(Shared { root: root.to_path_buf(), fault, on: on.into(), times, log });
+        let rounds = Mutex::new(Rounds { begun: 0, ended: 0, last: Instant::now() });
+        let shared = Arc::new(Shared { root: root.to_path_buf(), fault, on: on.into(), times, log, rounds });
         let server = Server { url, shared: shared.clone() };
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -112,6 +124,11 @@ impl Server {
         self.shared.log.lock().unwrap().clone()
     }
 
+    /// The number of rounds so far.
+    pub fn rounds(&self) -> usize {
+        self.shared.rounds.lock().unwrap().begun
+    }
+
     /// The number of body bytes written for requests whose path ends with this.
     pub fn sent(&self, ending: &str) -> u64 {
         let log = self.shared.log.lock().unwrap();
@@ -126,6 +143,26 @@ struct Answer {
 }
 
 impl Shared {
+    fn wait_for_the_round(&self, quiet: Duration) {
+        let join = |rounds: &mut Rounds| {
+            rounds.last = Instant::now();
+            rounds.begun += usize::from(rounds.begun == rounds.ended);
+            rounds.begun
+        };
+        let own = join(&mut self.rounds.lock().unwrap());
+        loop {
+            let mut rounds = self.rounds.lock().unwrap();
+            if rounds.ended < own && rounds.last.elapsed() >= quiet {
+                rounds.ended = own;
+            }
+            if rounds.ended >= own {
+                return;
+            }
+            drop(rounds);
+            thread::sleep(quiet / 20);
+        }
+    }
+
     /// Handles one request per connection.
     fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
         let request = read_request(&mut stream)?;
@@ -137,6 +174,7 @@ impl Shared {
             })
         };
         match &fault {
+            Some(Fault::Rounds(quiet)) => self.wait_for_the_round(*quiet),
             Some(Fault::Silence) => return wait_for_the_end(stream),
             // Unread bytes make the system reset the connection.
             Some(Fault::Reset) if request.path.contains(&self.on) => return reset(&stream),

@@ -11,13 +11,19 @@ struct Shared<R> {
     delivered: usize,
     /// Results that wait for their turn, by index.
     waiting: BTreeMap<usize, R>,
+    /// How many workers wait until the sink has taken more.
+    blocked: usize,
     /// Whether workers must take no more items.
     stopped: bool,
 }
 
+/// Nobody is woken who would only look and wait again: with many threads that costs more than the work.
 struct Queue<R> {
     shared: Mutex<Shared<R>>,
-    changed: Condvar,
+    /// The result that the sink waits for is there.
+    ready: Condvar,
+    /// A worker may begin another item.
+    room: Condvar,
 }
 
 impl<R> Queue<R> {
@@ -26,8 +32,8 @@ impl<R> Queue<R> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, guard: MutexGuard<'a, Shared<R>>) -> MutexGuard<'a, Shared<R>> {
-        self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner)
+    fn wait<'a>(on: &Condvar, guard: MutexGuard<'a, Shared<R>>) -> MutexGuard<'a, Shared<R>> {
+        on.wait(guard).unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -37,7 +43,8 @@ struct StopOnDrop<'a, R>(&'a Queue<R>);
 impl<R> Drop for StopOnDrop<'_, R> {
     fn drop(&mut self) {
         self.0.lock().stopped = true;
-        self.0.changed.notify_all();
+        self.0.ready.notify_all();
+        self.0.room.notify_all();
     }
 }
 
@@ -65,8 +72,15 @@ where
     }
     let window = window.max(threads);
     let queue = Queue {
-        shared: Mutex::new(Shared { next: 0, delivered: 0, waiting: BTreeMap::new(), stopped: false }),
-        changed: Condvar::new(),
+        shared: Mutex::new(Shared {
+            next: 0,
+            delivered: 0,
+            waiting: BTreeMap::new(),
+            blocked: 0,
+            stopped: false,
+        }),
+        ready: Condvar::new(),
+        room: Condvar::new(),
     };
     let worker = || {
         let stop = StopOnDrop(&queue);
@@ -74,7 +88,9 @@ where
         loop {
             let mut shared = queue.lock();
             while !shared.stopped && shared.next < items.len() && shared.next >= shared.delivered + window {
-                shared = queue.wait(shared);
+                shared.blocked += 1;
+                shared = Queue::wait(&queue.room, shared);
+                shared.blocked -= 1;
             }
             if shared.stopped || shared.next >= items.len() {
                 break;
@@ -83,8 +99,11 @@ where
             shared.next += 1;
             drop(shared);
             let result = work(&mut state, &items[at]);
-            queue.lock().waiting.insert(at, result);
-            queue.changed.notify_all();
+            let mut shared = queue.lock();
+            shared.waiting.insert(at, result);
+            if at == shared.delivered {
+                queue.ready.notify_one();
+            }
         }
         std::mem::forget(stop);
     };
@@ -103,12 +122,15 @@ where
                     // A worker panicked: the scope resumes the panic when all threads have ended.
                     return Ok(());
                 }
-                shared = queue.wait(shared);
+                shared = Queue::wait(&queue.ready, shared);
             };
             drop(shared);
             sink(at, result)?;
-            queue.lock().delivered = at + 1;
-            queue.changed.notify_all();
+            let mut shared = queue.lock();
+            shared.delivered = at + 1;
+            if shared.blocked > 0 {
+                queue.room.notify_one();
+            }
         }
         Ok(())
     })

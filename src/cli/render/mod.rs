@@ -10,35 +10,35 @@ use serde_json::{Value, json};
 
 use isn_format::error::count;
 use isn_format::key::PublicKey;
-use isn_registry::registry::Snapshot;
+use isn_registry::registry::Head;
 use isn_registry::steps::unsigned;
 
 /// Returns the JSON that identifies a version, its signers and its log entry.
-pub(super) fn version(snapshot: &Snapshot, images: u64, bytes: u64) -> Value {
-    let manifest = &snapshot.head.manifest;
+pub(super) fn version(head: &Head, images: u64, bytes: u64) -> Value {
+    let manifest = &head.manifest;
     json!({
         "name": manifest.name,
-        "version": snapshot.head.identity().version,
+        "version": head.identity().version,
         "dataset": manifest.dataset.prefixed(),
-        "manifest": snapshot.head.manifest_ref.blake3.prefixed(),
-        "pin": snapshot.head.pin(),
+        "manifest": head.manifest_ref.blake3.prefixed(),
+        "pin": head.pin(),
         "images": images,
         "bytes": bytes,
-        "signed_by": snapshot.head.signed_by.iter().map(PublicKey::fingerprint).collect::<Vec<_>>(),
-        "unsigned": snapshot.head.unsigned(),
-        "log": snapshot.head.logged,
-        "warnings": snapshot.head.warnings,
+        "signed_by": head.signed_by.iter().map(PublicKey::fingerprint).collect::<Vec<_>>(),
+        "unsigned": head.unsigned(),
+        "log": head.logged,
+        "warnings": head.warnings,
     })
 }
 
 /// Describes who signed a version.
-pub(super) fn signed(snapshot: &Snapshot) -> String {
-    if snapshot.head.signed_by.is_empty() {
+pub(super) fn signed(head: &Head) -> String {
+    if head.signed_by.is_empty() {
         return format!("not checked: {}", unsigned::REACH);
     }
-    let keys: Vec<String> = snapshot.head.signed_by.iter().map(PublicKey::fingerprint).collect();
+    let keys: Vec<String> = head.signed_by.iter().map(PublicKey::fingerprint).collect();
     let keys = keys.join(" and ");
-    match &snapshot.head.logged {
+    match &head.logged {
         None => format!("by {keys}, which you trust"),
         Some(log) => format!("by {keys}; entry {} of log {}, which you trust", log.index, log.origin),
     }

@@ -52,7 +52,7 @@ fn print(output: &Output, report: &FetchReport) {
         size(report.fetched_bytes)
     ));
     writeln!(text, "  pin      {}", manifest.pin());
-    let mut object = version(&report.snapshot, report.images, report.bytes);
+    let mut object = version(&report.snapshot.head, report.images, report.bytes);
     object["fetched_bytes"] = json!(report.fetched_bytes);
     object["registry"] = json!(report.registry);
     output.print_done(&text, object);

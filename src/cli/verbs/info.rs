@@ -89,13 +89,13 @@ fn print_stated(
 }
 
 fn print(output: &Output, report: &InfoReport, known: BTreeSet<PublicKey>) {
-    output.warn(&report.snapshot.head.warnings);
-    let manifest = &report.snapshot.head.manifest;
+    output.warn(&report.head.warnings);
+    let manifest = &report.head.manifest;
     let stated = Stated::of(manifest, &report.outcomes, known);
     output.warn(stated.warnings());
-    let is_own = report.snapshot.head.is_own;
+    let is_own = report.head.is_own;
     let mut text = Page::default();
-    writeln!(text, "{}  {}", report.snapshot.head.identity().title_of(), manifest.title);
+    writeln!(text, "{}  {}", report.head.identity().title_of(), manifest.title);
     // The bar marks the publisher's text, so that it cannot pass for isn's, such as who signed.
     text.block("  | ", manifest.description.trim());
     let fields = [
@@ -105,11 +105,11 @@ fn print(output: &Output, report: &InfoReport, known: BTreeSet<PublicKey>) {
         ("licence", manifest.licence.trim().into()),
         ("authors", manifest.authors.join(", ")),
         (if is_own { "build" } else { "registry" }, report.registry.clone()),
-        ("signed", if is_own { NOT_RELEASED.into() } else { signed(&report.snapshot) }),
+        ("signed", if is_own { NOT_RELEASED.into() } else { signed(&report.head) }),
         ("rebuilt", stated.line().unwrap_or_default()),
-        ("manifest", report.snapshot.head.manifest_ref.blake3.prefixed()),
+        ("manifest", report.head.manifest_ref.blake3.prefixed()),
         ("dataset", manifest.dataset.prefixed()),
-        ("pin", report.snapshot.head.pin()),
+        ("pin", report.head.pin()),
     ];
     write_fields(&mut text, &fields);
     if report.rebuild_only && is_own {
@@ -121,9 +121,8 @@ fn print(output: &Output, report: &InfoReport, known: BTreeSet<PublicKey>) {
             manifest.pin()
         );
     }
-    let counts = report.snapshot.index().counts();
-    write_classes(&mut text, report.snapshot.classes(), &counts);
-    let mut object = version(&report.snapshot, manifest.images, manifest.bytes);
+    write_classes(&mut text, &report.classes, &report.counts);
+    let mut object = version(&report.head, manifest.images, manifest.bytes);
     object["title"] = json!(manifest.title);
     object["description"] = json!(manifest.description);
     object["licence"] = json!(manifest.licence);
@@ -131,7 +130,7 @@ fn print(output: &Output, report: &InfoReport, known: BTreeSet<PublicKey>) {
     object["citation"] = json!(manifest.citation);
     object["pipeline"] = json!(manifest.pipeline);
     object["source"] = json!(manifest.source);
-    object["splits"] = json!(counts);
+    object["splits"] = json!(report.counts);
     object["registry"] = json!(report.registry);
     object["rebuild_only"] = json!(report.rebuild_only);
     object["released"] = json!(!is_own);

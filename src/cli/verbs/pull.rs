@@ -126,7 +126,7 @@ fn print(output: &Output, report: &PullReport, asked: &PullArgs, known: BTreeSet
     writeln!(text, "  title    {}", manifest.title);
     writeln!(text, "  licence  {}", first_line(&manifest.licence));
     match (report.is_released(), &asked.version) {
-        (true, _) => writeln!(text, "  signed   {}", signed(&report.snapshot)),
+        (true, _) => writeln!(text, "  signed   {}", signed(&report.snapshot.head)),
         (false, _) if stated.line().is_some() => writeln!(text, "  not released"),
         _ if manifest.is_part => {
             writeln!(text, "  version  none: it is of a part of the source, and cannot be published")
@@ -151,7 +151,7 @@ fn print(output: &Output, report: &PullReport, asked: &PullArgs, known: BTreeSet
     if asked.lock {
         writeln!(text, "  locked in isn.lock");
     }
-    let mut object = version(&report.snapshot, report.images, report.bytes);
+    let mut object = version(&report.snapshot.head, report.images, report.bytes);
     object["released"] = json!(report.is_released());
     if !report.is_released() {
         // Two builds of one version may have two manifests.

@@ -87,13 +87,16 @@ impl<W: Write> ShardWriter<W> {
     /// # Errors
     /// Fails if `out` does.
     pub fn push(&mut self, image: Digest, frame: &[u8]) -> io::Result<()> {
-        self.entries.push(Entry {
-            blake3: image,
-            shard: 0,
-            offset: self.length,
-            length: frame.len() as u64,
-            frame: Digest::of(frame),
-        });
+        self.push_hashed(image, frame, Digest::of(frame))
+    }
+
+    /// As [`ShardWriter::push`], with the BLAKE3 of the frame, which may have been computed elsewhere.
+    ///
+    /// # Errors
+    /// As [`ShardWriter::push`].
+    pub fn push_hashed(&mut self, image: Digest, frame: &[u8], blake3: Digest) -> io::Result<()> {
+        let (offset, length) = (self.length, frame.len() as u64);
+        self.entries.push(Entry { blake3: image, shard: 0, offset, length, frame: blake3 });
         self.append(frame)
     }
 

@@ -16,6 +16,7 @@ use pins::is_yanked;
 use crate::cache::Cache;
 use crate::files;
 use crate::known_logs::{KnownLog, KnownLogs};
+use crate::registry::ahead::Needs;
 use crate::registry::log::{LogView, WitnessPolicy};
 use crate::registry::{BUNDLED, Head, Outcome, Registry, Snapshot, folder_of, layout};
 use crate::transport::Access;
@@ -133,13 +134,26 @@ impl Client {
     /// As [`Client::head`]; [`Error::Withdrawn`] if objects are missing and the version is withdrawn; also as
     /// [`Registry::complete`].
     pub async fn snapshot(&self, reference: &DatasetRef) -> Result<(Registry, Snapshot)> {
-        let (registry, head) = self.head(reference).await?;
+        self.described(reference, Needs::Lists).await
+    }
+
+    /// As [`Client::snapshot`], for a command that `needs` more than that.
+    ///
+    /// # Errors
+    /// As [`Client::snapshot`].
+    pub(crate) async fn described(
+        &self,
+        reference: &DatasetRef,
+        needs: Needs,
+    ) -> Result<(Registry, Snapshot)> {
+        let (registry, head) = self.find(reference, needs).await?;
         let snapshot = complete(&registry, head).await?;
         Ok((registry, snapshot))
     }
 
-    /// As [`Client::snapshot`], and what keys state to have built of that version. That costs one small
-    /// request at most, beside others, and none of a registry whose `registry.json` names no attestation log.
+    /// As [`Client::snapshot`], for who also needs images, and what keys state to have built of that version.
+    /// That costs one small request at most, beside others, and none of a registry whose `registry.json`
+    /// names no attestation log.
     ///
     /// # Errors
     /// As [`Client::snapshot`].
@@ -147,10 +161,9 @@ impl Client {
         &self,
         reference: &DatasetRef,
     ) -> Result<(Registry, Snapshot, Vec<Outcome>)> {
-        let (registry, head) = self.head(reference).await?;
-        let (id, attests) = (head.manifest.id(), registry.attests());
-        let stated = async { if attests { registry.outcomes(&id).await } else { Vec::new() } };
-        let (snapshot, outcomes) = tokio::join!(complete(&registry, head), stated);
+        let (registry, head) = self.find(reference, Needs::Images).await?;
+        let id = head.manifest.id();
+        let (snapshot, outcomes) = tokio::join!(complete(&registry, head), stated_in(&registry, &id));
         Ok((registry, snapshot?, outcomes))
     }
 
@@ -179,10 +192,20 @@ impl Client {
     /// [`Error::Trust`] if nobody whom the user believes vouches for it; [`Error::Network`] or
     /// [`Error::Integrity`] if it cannot be read.
     pub async fn head(&self, reference: &DatasetRef) -> Result<(Registry, Head)> {
+        self.find(reference, Needs::Manifest).await
+    }
+
+    /// As [`Client::head`], for a command that `needs` more than that.
+    ///
+    /// # Errors
+    /// As [`Client::head`].
+    pub(crate) async fn find(&self, reference: &DatasetRef, needs: Needs) -> Result<(Registry, Head)> {
         let (registry, head) = match reference {
-            DatasetRef::Pin(pin) | DatasetRef::Version(_, Some(pin)) => self.by_pin(reference, pin).await,
+            DatasetRef::Pin(pin) | DatasetRef::Version(_, Some(pin)) => {
+                self.by_pin(reference, pin, needs).await
+            }
             DatasetRef::Newest(name) | DatasetRef::Version(VersionId { name, .. }, None) => {
-                self.by_name(reference, name).await
+                self.by_name(reference, name, needs).await
             }
         }?;
         tracing::info!("{reference} comes from registry {}", without_secrets(registry.name()));
@@ -351,16 +374,29 @@ impl Client {
     }
 }
 
+/// Returns what keys state in a registry to have built of a version, if it has an attestation log.
+pub(crate) async fn stated_in(registry: &Registry, id: &VersionId) -> Vec<Outcome> {
+    if registry.attests() { registry.outcomes(id).await } else { Vec::new() }
+}
+
 /// Reads what a manifest lists. If objects are missing and the version is withdrawn, the error says so.
 pub(crate) async fn complete(registry: &Registry, head: Head) -> Result<Snapshot> {
-    let reference = DatasetRef::Version(head.manifest.id(), None);
-    let withdrawn = head.withdrawn.clone();
-    registry.complete(head).await.map_err(|e| match (e, withdrawn) {
+    let (id, reason) = (head.manifest.id(), head.withdrawn.clone());
+    registry.complete(head).await.map_err(|e| without_objects(e, id, reason))
+}
+
+/// Returns the error about an object of a version, which may be gone if the version is withdrawn.
+pub(crate) fn withdrawn(error: Error, head: &Head) -> Error {
+    without_objects(error, head.manifest.id(), head.withdrawn.clone())
+}
+
+fn without_objects(error: Error, id: VersionId, withdrawn: Option<String>) -> Error {
+    match (error, withdrawn) {
         (Error::Integrity { .. } | Error::NotFound { .. }, Some(reason)) => {
-            Error::Withdrawn { reference, reason }
+            Error::Withdrawn { reference: DatasetRef::Version(id, None), reason }
         }
         (e, _) => e,
-    })
+    }
 }
 
 /// Returns the log of a registry as it was last seen, if that satisfies the user's policy.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::{Belief, Client, in_log, none_named};
+use crate::registry::ahead::Needs;
 use crate::registry::{BUNDLED, Head, Registry};
 use crate::transport::Access;
 use crate::trust::{RegistryId, Trusted};
@@ -33,11 +34,16 @@ enum Answer {
 
 impl Client {
     /// Returns the version that a name means, from the first registry that has the name.
-    pub(super) async fn by_name(&self, reference: &DatasetRef, name: &Name) -> Result<(Registry, Head)> {
+    pub(super) async fn by_name(
+        &self,
+        reference: &DatasetRef,
+        name: &Name,
+        needs: Needs,
+    ) -> Result<(Registry, Head)> {
         let (mut notices, mut absent, mut silent) = (Vec::new(), None, None);
         for (at, location) in self.locations.iter().enumerate() {
             let rest = &self.locations[at + 1..];
-            let mut answer = self.ask(location, reference, name).await?;
+            let mut answer = self.ask(location, reference, name, needs).await?;
             if let Answer::Silent(_) | Answer::Otherwise(_) = &answer
                 && let Some((log, trusted)) = self.expected(location)
             {
@@ -91,13 +97,14 @@ impl Client {
         Err(silent.or(absent).unwrap_or_else(none_named))
     }
 
-    async fn ask(&self, location: &str, reference: &DatasetRef, name: &Name) -> Result<Answer> {
+    async fn ask(&self, location: &str, reference: &DatasetRef, name: &Name, needs: Needs) -> Result<Answer> {
         let registry = match self.open(location) {
             Ok(registry) => registry,
             // A disk that is not mounted looks like this.
             Err(e @ Error::NotFound { .. }) => return Ok(Answer::Silent(e)),
             Err(e) => return Err(e),
         };
+        registry.look_ahead(reference, needs);
         match self.belief(&registry).await {
             Ok(belief) => self.ask_as(registry, belief, reference, name).await,
             Err(e @ Error::Network { .. }) => Ok(Answer::Silent(e)),

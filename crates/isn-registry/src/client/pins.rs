@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 
 use super::names::aside;
 use super::{Belief, Client, as_last_seen, none_named, subject};
+use crate::registry::ahead::Needs;
 use crate::registry::log::{LogView, WitnessPolicy};
 use crate::registry::{BUNDLED, Head, Registry};
 use crate::transport;
@@ -27,7 +28,12 @@ struct Unread<'a> {
 impl Client {
     /// Finds the version of a pin in any registry; a registry that has other bytes, or does not answer, is
     /// passed over with a notice. Whichever registry has it, the logs that the user believes are still heard.
-    pub(super) async fn by_pin(&self, reference: &DatasetRef, pin: &Digest) -> Result<(Registry, Head)> {
+    pub(super) async fn by_pin(
+        &self,
+        reference: &DatasetRef,
+        pin: &Digest,
+        needs: Needs,
+    ) -> Result<(Registry, Head)> {
         let (mut notices, mut wrong, mut absent, mut unreached) = (Vec::new(), None, None, None);
         let (mut found, mut unread, mut unlike) = (None, Vec::<Unread<'_>>::new(), None);
         for location in &self.locations {
@@ -46,6 +52,7 @@ impl Client {
                     continue;
                 }
             };
+            registry.look_ahead(reference, needs);
             let head = match self.belief(&registry).await {
                 Ok(belief) => {
                     let mut unheard = None;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::Client;
 use crate::files;
 use crate::registry::layout::MANIFEST_JSON;
-use crate::registry::{Registry, Snapshot, build};
+use crate::registry::{Head, Registry, Snapshot, build};
 use crate::tree_file::{Lists, read_lists};
 use crate::trust::RegistryId;
 use isn_format::dataset_ref::{DatasetRef, RefError};
@@ -94,6 +94,20 @@ impl VersionAt {
         match self {
             VersionAt::Folder(folder) if Local::at(folder)? == Local::Tree => read_lists(folder).map(Some),
             _ => Ok(None),
+        }
+    }
+
+    /// Returns the manifest of the version, and who vouches for it.
+    ///
+    /// # Errors
+    /// As [`VersionAt::describe`].
+    pub(crate) async fn head(&self, client: &Client) -> Result<(Registry, Head)> {
+        match self {
+            VersionAt::Registry(reference) => client.head(reference).await,
+            VersionAt::Folder(_) => {
+                let (registry, snapshot) = self.describe(client).await?;
+                Ok((registry, snapshot.head))
+            }
         }
     }
 

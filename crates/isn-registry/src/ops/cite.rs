@@ -44,18 +44,17 @@ pub struct Citation {
 /// has released and that was not built by a recipe in the binary: it does not say who made it.
 pub fn cite(client: &Client, version: &VersionAt, format: CitationFormat) -> Result<Citation> {
     let runtime = transport::runtime()?;
-    let snapshot = match version.tree()? {
+    let head = match version.tree()? {
         Some(lists) => match lists.pin() {
-            Some(pin) => runtime.block_on(client.snapshot(&pin))?.1,
+            Some(pin) => runtime.block_on(client.head(&pin))?.1,
             None => {
                 let it = by_recipe(client, version, lists)?;
                 let text = citation(&it, format);
                 return Ok(Citation { text, pin: it.pin, warnings: Vec::new(), unsigned: &[] });
             }
         },
-        None => runtime.block_on(version.describe(client))?.1,
+        None => runtime.block_on(version.head(client))?.1,
     };
-    let head = snapshot.head;
     let (it, unsigned) = (head.identity(), head.unsigned());
     it.whole()?;
     let warnings = head.warnings.into_iter().chain(unsigned::notice(unsigned)).collect();

@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::files;
 use crate::progress::Progress;
 use crate::registry::Snapshot;
+use crate::registry::ahead::Needs;
 use crate::steps::images::{self, Carrier};
 use crate::steps::selection::check_selection;
 use crate::transport;
@@ -44,7 +45,7 @@ pub fn fetch(
         Error::invalid("the cache", "is not to be used: a fetch has nowhere to put what it brings")
     })?;
     let runtime = transport::runtime()?;
-    let (registry, mut snapshot) = runtime.block_on(client.snapshot(reference))?;
+    let (registry, mut snapshot) = runtime.block_on(client.described(reference, Needs::Images))?;
     check_selection(&snapshot, selection)?;
     // Images from a folder or from the binary are cached too, since the user asked for it: the folder may be
     // on a removable disk.

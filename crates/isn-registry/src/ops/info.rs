@@ -2,22 +2,28 @@
 
 use std::path::Path;
 
-use crate::client::Client;
 use crate::client::version_at::{Local, VersionAt, describe_build};
+use crate::client::{Client, complete, stated_in, withdrawn};
 use crate::identity::Identity;
-use crate::registry::{Outcome, Snapshot};
+use crate::registry::{Head, Outcome, Registry};
 use crate::transport;
 use crate::tree_file::read_lists;
-use isn_format::class::{Class, ClassId};
+use isn_format::class::{Class, ClassId, parse_classes};
 use isn_format::dataset_ref::VersionId;
 use isn_format::description::{Counts, has_class};
 use isn_format::error::{At, Error, Result};
+use isn_format::manifest::Tally;
+use isn_format::object::ObjectKind;
 use isn_format::tree::{CLASSES, Origin};
 
-/// A version and where it was found.
+/// A version and where it was found. Its index was not read if its manifest counts the images of each class.
 pub struct InfoReport {
-    /// The version.
-    pub snapshot: Snapshot,
+    /// The manifest, and who vouches for it.
+    pub head: Head,
+    /// The classes, sorted by id.
+    pub classes: Vec<Class>,
+    /// The number of images of each class in each split.
+    pub counts: Counts,
     /// The identity of the registry, or the folder of the build.
     pub registry: String,
     /// Whether it was published without images.
@@ -55,20 +61,58 @@ pub struct TreeReport {
 /// damaged or cannot be read.
 pub fn info(client: &Client, version: &VersionAt) -> Result<Report> {
     let runtime = transport::runtime()?;
-    let (registry, mut snapshot, outcomes) = match version {
-        VersionAt::Registry(reference) => runtime.block_on(client.snapshot_and_outcomes(reference))?,
+    let (registry, mut head, classes, counts, outcomes, rebuild_only) = match version {
+        VersionAt::Registry(reference) => runtime.block_on(async {
+            let (registry, head) = client.head(reference).await?;
+            let (id, manifest) = (head.manifest.id(), head.manifest_ref.blake3);
+            // Together, since each costs a round trip.
+            let (counted, outcomes, rebuild_only) = tokio::join!(
+                counted(&registry, head),
+                stated_in(&registry, &id),
+                registry.is_rebuild_only(&manifest)
+            );
+            let (head, classes, counts) = counted?;
+            Ok::<_, Error>((registry, head, classes, counts, outcomes, rebuild_only?))
+        })?,
         VersionAt::Folder(folder) => match Local::at(folder)? {
             Local::Tree => return Ok(Report::Tree(Box::new(of_tree(folder)?))),
             Local::Build => {
                 let (registry, snapshot) = runtime.block_on(describe_build(folder))?;
-                (registry, snapshot, Vec::new())
+                let (classes, counts) = (snapshot.classes().to_vec(), snapshot.index().counts());
+                let rebuild_only = registry.is_rebuild_only(&snapshot.head.manifest_ref.blake3);
+                let rebuild_only = runtime.block_on(rebuild_only)?;
+                (registry, snapshot.head, classes, counts, Vec::new(), rebuild_only)
             }
         },
     };
-    let rebuild_only = runtime.block_on(registry.is_rebuild_only(&snapshot.head.manifest_ref.blake3))?;
-    snapshot.head.warnings.extend(registry.complaints());
+    head.warnings.extend(registry.complaints());
     let registry = registry.name().into();
-    Ok(Report::Version(Box::new(InfoReport { snapshot, registry, rebuild_only, outcomes })))
+    let report = InfoReport { head, classes, counts, registry, rebuild_only, outcomes };
+    Ok(Report::Version(Box::new(report)))
+}
+
+/// Returns the classes of a version, and how many images each has.
+async fn counted(registry: &Registry, head: Head) -> Result<(Head, Vec<Class>, Counts)> {
+    match &head.manifest.tally {
+        Tally::Classes(counts) => {
+            let (counts, object) = (counts.clone(), head.manifest.objects.classes);
+            let bytes = registry.object(ObjectKind::Classes, &object).await;
+            let bytes = bytes.map_err(|e| withdrawn(e, &head))?;
+            let what = registry.locate(ObjectKind::Classes, &object.blake3);
+            let classes = parse_classes(&what, &bytes)?;
+            if let Some(class) = counts.values().flat_map(|of| of.keys()).find(|id| !has_class(&classes, id))
+            {
+                let why = format!("lacks class {class}, of which the manifest counts images");
+                return Err(Error::integrity(what, why));
+            }
+            Ok((head, classes, counts))
+        }
+        Tally::Splits { .. } => {
+            let snapshot = complete(registry, head).await?;
+            let (classes, counts) = (snapshot.classes().to_vec(), snapshot.index().counts());
+            Ok((snapshot.head, classes, counts))
+        }
+    }
 }
 
 /// Returns what keys state to have built of a version that nobody has released, by registry.

@@ -2,6 +2,7 @@
 //! static files, with the same layout ([`layout`]) in a folder, over HTTP and in the binary. `locations`
 //! finds objects, [`segment`] plans requests for images, [`fetch`] makes them, [`publish`] writes.
 
+pub(crate) mod ahead;
 pub mod append;
 pub(crate) mod attestations;
 mod audit;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache::Cache;
 use crate::files;
+use crate::transport::ahead::Ahead;
 use crate::transport::folder::Folder;
 use crate::transport::http::Http;
 use crate::transport::{self, Access, Transport};
@@ -132,6 +134,8 @@ pub struct Registry {
     is_offline: bool,
     /// Whether its `registry.json`, when it was last read, said that it has an attestation log.
     attests: AtomicBool,
+    /// Its own location, if that is distant enough to be asked early.
+    ahead: Option<Ahead>,
 }
 
 /// Whether a location is the URL of a web server.
@@ -203,8 +207,9 @@ impl Registry {
             }
             return Self::of_folder(&root, access);
         };
-        let is_offline = access.offline;
-        Ok(Registry { id: Some(id.clone()), is_offline, ..Self::over(id.to_string(), transport) })
+        let (is_offline, ahead) = (access.offline, Ahead::new(transport));
+        let registry = Self::over(id.to_string(), Box::new(ahead.clone()));
+        Ok(Registry { id: Some(id.clone()), is_offline, ahead: Some(ahead), ..registry })
     }
 
     /// Opens a folder as a registry, even without its `registry.json`: what is left can be checked.
@@ -234,6 +239,7 @@ impl Registry {
             is_gone: false,
             is_offline: false,
             attests: AtomicBool::new(false),
+            ahead: None,
         }
     }
 
@@ -249,7 +255,7 @@ impl Registry {
 
     /// The number of bytes read so far.
     pub fn fetched_bytes(&self) -> u64 {
-        self.fetched.load(Ordering::Relaxed)
+        self.fetched.load(Ordering::Relaxed) + self.ahead.as_ref().map_or(0, Ahead::unread)
     }
 
     /// Reads `registry.json`, which is unsigned.

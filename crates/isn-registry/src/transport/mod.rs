@@ -3,6 +3,7 @@
 //! nothing that it returns is trusted.
 
 pub mod access;
+pub(crate) mod ahead;
 #[cfg(feature = "cloud")]
 pub mod bucket;
 pub mod bundled;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::shards::{Frame, Shards, Written};
 use crate::files::{self, Workplace};
 use crate::registry::{layout, publish};
 use isn_format::digest::Digest;
@@ -13,7 +14,6 @@ use isn_format::error::{Error, Result, There};
 use isn_format::index::Row;
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::{Entry, Pack};
-use isn_format::shard::{FrameWriter, ShardWriter};
 
 /// The file with the digest of the job. Another job starts over.
 const JOB: &str = "job";
@@ -40,16 +40,13 @@ pub(super) struct Journal {
     rows: Vec<Row>,
     pack: Pack,
     stored: HashSet<Digest>,
-    /// The shard that is being written.
-    current: Option<ShardWriter<tempfile::NamedTempFile>>,
-    current_rows: Vec<Row>,
-    frames: FrameWriter,
+    shards: Shards,
 }
 
 impl Journal {
     /// Opens the journal of `job` for the output `out`. It resumes what an earlier run of the same job
-    /// finished, and otherwise starts over.
-    pub(super) fn open(out: &Path, job: &Digest) -> Result<Self> {
+    /// finished, and otherwise starts over. The build has `jobs` threads.
+    pub(super) fn open(out: &Path, job: &Digest, jobs: usize) -> Result<Self> {
         let Some(work) = Workplace::open(out, "")? else {
             return Err(Error::exists(There::Running, format!("another build of {}", out.display()), ""));
         };
@@ -58,16 +55,13 @@ impl Journal {
             work.own.clear()?;
         }
         work.own.folder(FINISHED)?;
-        let frames = FrameWriter::new().map_err(|e| Error::Internal(format!("zstd: {e}")))?;
         let mut journal = Journal {
             root: work.own.folder(BUILD)?,
             work,
             rows: Vec::new(),
             pack: Pack::default(),
             stored: HashSet::new(),
-            current: None,
-            current_rows: Vec::new(),
-            frames,
+            shards: Shards::new(jobs),
         };
         files::replace(&journal.work.own.join(JOB), job.as_bytes())?;
         journal.recover()?;
@@ -125,35 +119,21 @@ impl Journal {
     }
 
     /// Appends the next image of the plan. Equal images share one frame.
-    pub(super) fn push(&mut self, row: Row, frame: &[u8]) -> Result<()> {
-        if self.stored.insert(row.blake3) {
-            let shards = self.root.join("objects");
-            if self.current.is_none() {
-                files::create_dir_all(&shards)?;
-                self.current = Some(ShardWriter::new(files::temp_file_in(&shards)?));
-            }
-            if let Some(shard) = &mut self.current {
-                shard.push(row.blake3, frame).map_err(Error::io("write in", &shards))?;
-            }
+    pub(super) fn push(&mut self, row: Row, frame: Frame) -> Result<()> {
+        let frame = self.stored.insert(row.blake3).then_some(frame);
+        match self.shards.push(&self.root.join("objects"), row, frame)? {
+            Some(written) => self.record(written),
+            None => Ok(()),
         }
-        self.current_rows.push(row);
-        if self.current.as_ref().is_some_and(ShardWriter::is_full) { self.finish_shard() } else { Ok(()) }
     }
 
-    fn finish_shard(&mut self) -> Result<()> {
-        let Some(writer) = self.current.take() else {
-            // The remaining rows repeat images of earlier shards, and need no shard.
-            self.rows.append(&mut self.current_rows);
-            return Ok(());
-        };
-        let objects = self.root.join("objects");
-        let (file, shard, entries) =
-            writer.finish(&mut self.frames).map_err(Error::io("write in", &objects))?;
-        file.as_file().sync_all().map_err(Error::io("write in", &objects))?;
+    /// Gives a shard its name, and records it.
+    fn record(&mut self, written: Written) -> Result<()> {
+        let Written { file, shard, entries, rows } = written;
         let path = self.root.join(layout::object(ObjectKind::Shard, &shard.blake3));
         files::create_dir_all(files::parent(&path))?;
         file.persist(&path).map_err(|e| Error::io("write", &path)(e.error))?;
-        let finished = Finished { shard, entries, rows: std::mem::take(&mut self.current_rows) };
+        let finished = Finished { shard, entries, rows };
         let bytes = serde_json::to_vec(&finished).map_err(|e| Error::Internal(e.to_string()))?;
         files::replace(&self.finished_path(self.pack.shards.len()), &bytes)?;
         self.take(finished);
@@ -162,12 +142,16 @@ impl Journal {
 
     /// Removes what was built so far.
     pub(super) fn discard(self) -> Result<()> {
+        drop(self.shards);
         self.work.discard()
     }
 
-    /// Finishes the last shard. Returns all rows, the pack, and the folder of the shards.
+    /// Finishes the last shards. Returns all rows, the pack, and the folder of the shards.
     pub(super) fn into_parts(mut self) -> Result<(Vec<Row>, Pack, Output)> {
-        self.finish_shard()?;
+        while let Some(written) = self.shards.finish()? {
+            self.record(written)?;
+        }
+        self.rows.extend(self.shards.take_repeated());
         Ok((self.rows, self.pack, Output { work: self.work, root: self.root }))
     }
 }

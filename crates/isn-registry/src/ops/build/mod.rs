@@ -4,6 +4,7 @@
 mod expected;
 mod inputs;
 mod journal;
+mod shards;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use self::expected::Watch;
 pub use self::inputs::Inputs;
 use self::journal::Journal;
+use self::shards::Frame;
 use crate::files;
 use crate::parallel::in_order;
 use crate::plan::{Cause, Plan, Planned};
@@ -138,7 +140,7 @@ struct Done {
     height: u32,
     pixels: Digest,
     source_blake3: Digest,
-    frame: Vec<u8>,
+    frame: Frame,
 }
 
 /// Builds a version. Returns `false` if `options.out` is the output of the very same build already.
@@ -179,7 +181,7 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
         return Ok((report, false));
     }
 
-    let mut journal = Journal::open(&out, &job)?;
+    let mut journal = Journal::open(&out, &job, options.jobs)?;
     let rejects = match make_images(options, recipe, &source, &plan, &mut journal, progress) {
         // Nothing made from another source can be used later.
         Err(error @ Error::Rebuilt { .. }) => return journal.discard().and(Err(error)),
@@ -305,7 +307,7 @@ fn make_images(
         let image = &source.images[remaining[at].source];
         match made? {
             Made::Built(done) if rejects.is_empty() => {
-                journal.push(row(remaining[at], &image.id, &done), &done.frame)?
+                journal.push(row(remaining[at], &image.id, &done), done.frame)?
             }
             Made::Built(_) | Made::Unneeded => {}
             Made::Rejected(reason) => {
@@ -343,7 +345,8 @@ fn make_image(
         Err(e) => return Ok(Made::Rejected(e.to_string())),
     };
     let blake3 = Digest::of(&built.bytes);
-    let frame = frames.frame(&blake3, extension, &built.bytes).map_err(|e| internal(&e))?;
+    let bytes = frames.frame(&blake3, extension, &built.bytes).map_err(|e| internal(&e))?;
+    let frame = Frame { image: blake3, blake3: Digest::of(&bytes), bytes };
     Ok(Made::Built(Done {
         blake3,
         length: built.bytes.len() as u64,

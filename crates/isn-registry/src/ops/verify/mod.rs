@@ -334,8 +334,8 @@ fn expected_hash(client: &Client, expect: &Expectation) -> Result<Expected> {
             Ok(by_hash(hash, pin))
         }
         Expectation::Reference(reference) => {
-            let (_, snapshot) = transport::runtime()?.block_on(client.snapshot(reference))?;
-            let (hash, warnings) = (snapshot.head.manifest.dataset, snapshot.head.warnings);
+            let (_, head) = transport::runtime()?.block_on(client.head(reference))?;
+            let (hash, warnings) = (head.manifest.dataset, head.warnings);
             Ok(Expected { hash, assurance: Assurance::Signed, warnings })
         }
     }
