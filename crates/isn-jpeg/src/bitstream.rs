@@ -54,6 +54,7 @@ use core::cmp::min;
 use zune_core::bytestream::{ZByteReaderTrait, ZReader};
 
 use crate::errors::DecodeErrors;
+use crate::fast::{Window, WIDE_BLOCK};
 use crate::huffman::{HuffmanTable, HUFF_LOOKAHEAD};
 use crate::marker::Marker;
 use crate::mcu::DCT_BLOCK;
@@ -130,6 +131,8 @@ pub(crate) struct BitStream {
     /// True if we have seen end of image marker.
     /// Don't read anything after that.
     pub seen_eoi:            bool,
+    /// Where the scan is while nothing is unusual.
+    window:                  Window,
 }
 
 impl BitStream {
@@ -147,6 +150,7 @@ impl BitStream {
             eob_run:             0,
             overread_by:         0,
             seen_eoi:            false,
+            window:              Window::new(),
         }
     }
 
@@ -165,6 +169,7 @@ impl BitStream {
             eob_run:             0,
             overread_by:         0,
             seen_eoi:            false,
+            window:              Window::new(),
         }
     }
 
@@ -377,6 +382,43 @@ impl BitStream {
     #[inline(never)]
     pub fn decode_mcu_block<T>(
         &mut self, reader: &mut ZReader<T>, dc_table: &HuffmanTable, ac_table: &HuffmanTable,
+        qt_table: &[i32; DCT_BLOCK], quantization_after: &[i32; WIDE_BLOCK],
+        block: &mut [i32; WIDE_BLOCK], dc_prediction: &mut i32
+    ) -> Result<u16, DecodeErrors>
+    where
+        T: ZByteReaderTrait
+    {
+        let at_start = self.bits_left == 0 && self.marker.is_none() && !self.seen_eoi;
+        if !self.window.active && at_start && self.overread_by == 0 {
+            self.window.enter(reader);
+        }
+        if self.window.active {
+            let result =
+                self.window.block(reader, dc_table, ac_table, quantization_after, block, dc_prediction);
+            if let Some(len) = result {
+                return Ok(len);
+            }
+            self.leave_window(reader);
+            block.fill(0);
+        }
+        let Some(block) = block.first_chunk_mut::<DCT_BLOCK>() else { unreachable!() };
+        self.decode_mcu_block_slow(reader, dc_table, ac_table, qt_table, block, dc_prediction)
+    }
+
+    /// Goes on where the window is, if that is in use.
+    #[cold]
+    pub(crate) fn leave_window<T: ZByteReaderTrait>(&mut self, reader: &mut ZReader<T>) {
+        if self.window.active {
+            let rest = self.window.leave(reader);
+            self.buffer = rest.bits;
+            self.bits_left = rest.count;
+            self.aligned_buffer = if rest.count == 0 { 0 } else { rest.bits << (64 - rest.count) };
+        }
+    }
+
+    #[inline(never)]
+    fn decode_mcu_block_slow<T>(
+        &mut self, reader: &mut ZReader<T>, dc_table: &HuffmanTable, ac_table: &HuffmanTable,
         qt_table: &[i32; DCT_BLOCK], block: &mut [i32; 64], dc_prediction: &mut i32
     ) -> Result<u16, DecodeErrors>
     where
@@ -449,6 +491,7 @@ impl BitStream {
     where
         T: ZByteReaderTrait
     {
+        self.leave_window(reader);
         // Get fast AC table as a reference before we enter the hot path
         let ac_lookup = ac_table.ac_lookup.as_ref().unwrap();
 
@@ -778,6 +821,7 @@ impl BitStream {
         self.buffer = 0;
         self.aligned_buffer = 0;
         self.eob_run = 0;
+        self.window.active = false;
     }
 }
 

@@ -19,6 +19,7 @@ use zune_core::log::trace;
 use crate::alloc::string::ToString;
 use crate::decoder::MAX_COMPONENTS;
 use crate::errors::DecodeErrors;
+use crate::fast::WIDE_BLOCK;
 use crate::upsampler::upsample_no_op;
 const MAX_SAMP_FACTOR: usize = 4;
 
@@ -50,6 +51,8 @@ pub(crate) struct Components {
     pub quantization_table_number: u8,
     /// Specifies quantization table to use with this component
     pub quantization_table: [i32; 64],
+    /// The same, by position after the coefficient, as `fast` takes it.
+    pub quantization_after: [i32; WIDE_BLOCK],
     /// dc prediction for the component
     pub dc_pred: i32,
     /// An up-sampling function, can be basic or SSE, depending
@@ -159,6 +162,7 @@ impl Components {
             dc_huff_table: 0,
             ac_huff_table: 0,
             quantization_table: [0; 64],
+            quantization_after: [0; WIDE_BLOCK],
             dc_pred: 0,
             up_sampler: upsample_no_op,
             // set later

@@ -10,9 +10,11 @@
 //! stores Huffman tables needed during `BitStream` decoding.
 #![allow(clippy::similar_names, clippy::module_name_repetitions)]
 
+use alloc::boxed::Box;
 use alloc::string::ToString;
 
 use crate::errors::DecodeErrors;
+use crate::fast::{self, FastTable};
 
 /// Determines how many bits of lookahead we have for our bitstream decoder.
 
@@ -45,7 +47,10 @@ pub struct HuffmanTable {
     /// \# number of symbols with codes of length `k` bits
     // bits[0] is unused
     /// Symbols in order of increasing code length
-    pub(crate) values: [u8; 256]
+    pub(crate) values: [u8; 256],
+
+    /// The table of `fast`, for AC of sequential files.
+    pub(crate) fast: Option<Box<FastTable>>
 }
 
 impl HuffmanTable {
@@ -58,7 +63,8 @@ impl HuffmanTable {
             offset: [0; 18],
             lookup: [too_long_code; 1 << HUFF_LOOKAHEAD],
             values,
-            ac_lookup: None
+            ac_lookup: None,
+            fast: None
         };
 
         p.make_derived_table(is_dc, is_progressive, codes)?;
@@ -87,7 +93,7 @@ impl HuffmanTable {
         clippy::needless_range_loop
     )]
     fn make_derived_table(
-        &mut self, is_dc: bool, _is_progressive: bool, bits: &[u8; 17]
+        &mut self, is_dc: bool, is_progressive: bool, bits: &[u8; 17]
     ) -> Result<(), DecodeErrors> {
         // build a list of code size
         let mut huff_size = [0; 257];
@@ -234,6 +240,12 @@ impl HuffmanTable {
                 }
             }
             self.ac_lookup = Some(fast_ac);
+
+            if !is_progressive {
+                let codes = (0..num_symbols)
+                    .map(|i| (u32::from(huff_size[i]), huff_code[i], self.values[i]));
+                self.fast = Some(fast::table(codes));
+            }
         }
 
         // Validate symbols as being reasonable

@@ -23,6 +23,7 @@ mod components;
 mod decoder;
 #[rustfmt::skip]
 pub mod errors;
+mod fast;
 #[rustfmt::skip]
 mod headers;
 #[rustfmt::skip]

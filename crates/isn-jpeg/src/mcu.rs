@@ -19,6 +19,7 @@ use crate::bitstream::BitStream;
 use crate::components::SampleRatios;
 use crate::decoder::MAX_COMPONENTS;
 use crate::errors::DecodeErrors;
+use crate::fast::WIDE_BLOCK;
 use crate::marker::Marker;
 use crate::mcu_prog::get_marker;
 use crate::misc::{calculate_padded_width, setup_component_params};
@@ -139,7 +140,6 @@ impl<T: ZByteReaderTrait> JpegDecoder<T> {
         let padded_width = calculate_padded_width(width, self.info.sample_ratio);
 
         let mut stream = BitStream::new();
-        let mut tmp = [0_i32; DCT_BLOCK];
 
         let comp_len = self.components.len();
 
@@ -215,7 +215,6 @@ impl<T: ZByteReaderTrait> JpegDecoder<T> {
                     self.decode_mcu_width::<false>(
                         mcu_width,
                         i,
-                        &mut tmp,
                         &mut stream,
                         &mut progressive_mcus
                     )?
@@ -240,7 +239,6 @@ impl<T: ZByteReaderTrait> JpegDecoder<T> {
                     self.decode_mcu_width::<true>(
                         mcu_width,
                         i,
-                        &mut tmp,
                         &mut stream,
                         &mut progressive_mcus
                     )?
@@ -395,8 +393,8 @@ impl<T: ZByteReaderTrait> JpegDecoder<T> {
     }
 
     fn decode_mcu_width<const PROGRESSIVE: bool>(
-        &mut self, mcu_width: usize, mcu_height: usize, tmp: &mut [i32; 64],
-        stream: &mut BitStream, progressive: &mut [Vec<i16>; 4]
+        &mut self, mcu_width: usize, mcu_height: usize, stream: &mut BitStream,
+        progressive: &mut [Vec<i16>; 4]
     ) -> Result<McuContinuation, DecodeErrors> {
         let is_one_by_one = !self.scan_subsampled;
 
@@ -413,7 +411,6 @@ impl<T: ZByteReaderTrait> JpegDecoder<T> {
             self.inner_decode_mcu_width::<PROGRESSIVE, false>(
                 mcu_width,
                 mcu_height,
-                tmp,
                 stream,
                 progressive
             )
@@ -421,7 +418,6 @@ impl<T: ZByteReaderTrait> JpegDecoder<T> {
             self.inner_decode_mcu_width::<PROGRESSIVE, true>(
                 mcu_width,
                 mcu_height,
-                tmp,
                 stream,
                 progressive
             )
@@ -434,18 +430,14 @@ impl<T: ZByteReaderTrait> JpegDecoder<T> {
     // when `not SAMPLED` then the inner loop has exactly one iteration per component in
     // the scan. The difference was ~1% or a bit more.
     fn inner_decode_mcu_width<const PROGRESSIVE: bool, const SAMPLED: bool>(
-        &mut self, mcu_width: usize, mcu_height: usize, tmp: &mut [i32; 64],
-        stream: &mut BitStream, progressive: &mut [Vec<i16>; 4]
+        &mut self, mcu_width: usize, mcu_height: usize, stream: &mut BitStream,
+        progressive: &mut [Vec<i16>; 4]
     ) -> Result<McuContinuation, DecodeErrors> {
         let z_order = self.z_order;
         let z_scans = &z_order[..usize::from(self.num_scans)];
 
-        // How much of the head of `tmp` was written by the last MCU decoding? We only check for
-        // two different cases and not all possible outcomes as this is only used to optimize the
-        // bytes written in `fill`. Since the clobber happens in UNZIGZAG order we'd be straddling
-        // most cache lines anyways even if we did a partial write with the exact length of the
-        // coefficient data which was written into `tmp`.
-        let mut clobber_more_than_4x4 = true;
+        // The block, and what `fast` writes beside it.
+        let mut wide = [0; WIDE_BLOCK];
 
         // For non-interleaved scans (PROGRESSIVE=true), each scan contains a single component
         // and we iterate over that component's actual data unit count, not the interleaved MCU
@@ -521,24 +513,16 @@ impl<T: ZByteReaderTrait> JpegDecoder<T> {
 
                     for h_samp in h_step {
                         let result = if component_samples_needed {
-                            // Fill the array with zeroes, decode_mcu_block expects
-                            // a zero based array. Clobber is in zig-zag order though.
-                            // Writing consecutive entries is basically free in terms
-                            // of memory throughput so we opt for a larger power of
-                            // two which lets the compiler turn this into a repeated
-                            // write of a zeroed vector register, which does not have
-                            // any branches, instead of a more difficult pattern where
-                            // we attempt to overwrite exactly one coefficient.
-                            let clobber_len = if !clobber_more_than_4x4 { 32 } else { 64 };
-
-                            tmp[..clobber_len].fill(0);
+                            // decode_mcu_block expects zeroes.
+                            wide[..DCT_BLOCK].fill(0);
 
                             stream.decode_mcu_block(
                                 &mut self.stream,
                                 dc_table,
                                 ac_table,
                                 qt_table,
-                                tmp,
+                                &component.quantization_after,
+                                &mut wide,
                                 &mut component.dc_pred
                             )
                         } else {
@@ -566,9 +550,6 @@ impl<T: ZByteReaderTrait> JpegDecoder<T> {
                         };
 
                         if component_samples_needed {
-                            // tmp was only written partially, note that len is in ZigZag order.
-                            clobber_more_than_4x4 = len > 10;
-
                             let idct_position = if PROGRESSIVE {
                                 // For non-interleaved, j indexes data units directly
                                 j * 8
@@ -581,6 +562,8 @@ impl<T: ZByteReaderTrait> JpegDecoder<T> {
                             };
 
                             let idct_pos = channel.get_mut(idct_position..).unwrap();
+
+                            let Some(tmp) = wide.first_chunk_mut::<DCT_BLOCK>() else { unreachable!() };
 
                             if len <= 1 {
                                 (self.idct_1x1_func)(tmp, idct_pos, component.width_stride);

@@ -429,6 +429,7 @@ impl<T: ZByteReaderTrait> JpegDecoder<T> {
 
     pub(crate) fn handle_rst_main(&mut self, stream: &mut BitStream) -> Result<(), DecodeErrors> {
         if self.todo == 0 {
+            stream.leave_window(&mut self.stream);
             stream.refill(&mut self.stream)?;
         }
 

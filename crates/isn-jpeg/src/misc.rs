@@ -245,6 +245,9 @@ pub(crate) fn setup_component_params<T: ZByteReaderTrait>(
         // probably not needed. :)
         component.y = y;
         component.quantization_table = qt_table;
+        for (to, place) in component.quantization_after[1..65].iter_mut().zip(UN_ZIGZAG) {
+            *to = qt_table[place];
+        }
         // initially stride contains its horizontal sub-sampling
         component.width_stride *= img.mcu_x * 8;
     }
