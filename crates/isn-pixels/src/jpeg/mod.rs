@@ -1,4 +1,5 @@
-//! Decodes JPEG: zune-jpeg gives the pixels, and this module checks that the file is complete.
+//! Decodes JPEG: zune-jpeg gives the pixels, and this module checks that the file is complete. (`isn-jpeg` is
+//! zune-jpeg with a faster Huffman decoder.)
 //!
 //! zune-jpeg, like most decoders, silently invents what is missing from a truncated file. So the markers are
 //! walked first: a file without an end-of-image marker after its last scan is truncated. (The end marker of a
@@ -17,10 +18,10 @@ mod layout;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
+use isn_jpeg::errors::DecodeErrors;
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
-use zune_jpeg::errors::DecodeErrors;
 
 use super::source::orientation;
 use super::{PixelError, Rgb};
@@ -102,7 +103,7 @@ fn decode_into(bytes: &[u8], strict: bool, grey: &mut Vec<u8>, out: &mut Rgb) ->
         .set_strict_mode(strict)
         .set_max_width(usize::MAX)
         .set_max_height(usize::MAX);
-    let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    let mut decoder = isn_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers()?;
     if decoder.input_colorspace() != Some(ColorSpace::Luma) {
         return decoder.decode_into(&mut out.pixels);
