@@ -1,4 +1,4 @@
-"""`isn build` of raw-size photographs, against Pillow, vipsthumbnail, OpenCV, and its own decoder alone."""
+"""`isn build` of raw-size photographs, against Pillow, vipsthumbnail, OpenCV, and zune-jpeg alone."""
 
 import subprocess
 import sys
@@ -69,7 +69,7 @@ def main() -> None:
     print(faster("build, rate against Pillow", isn, pillow, 1.4).text())
     print(faster("build, rate against vipsthumbnail", isn, vipsthumbnail, 2.2).text())
     print(faster("build, rate against OpenCV", isn, opencv, 1.0).text())
-    print(faster("build, rate against its own decoder alone", isn, alone, 0.70).text())
+    print(faster("build, rate against zune-jpeg alone", isn, alone, 0.70).text())
     print(faster("build, rate of two threads against one", two, isn, 1.75).text())
     print(memory("build, peak memory, two threads", two, 1 << 30).text())
 

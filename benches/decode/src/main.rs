@@ -1,5 +1,5 @@
-//! Decodes every file in the folders below the one named, one after the other, and does nothing else: the
-//! upper bound for `isn build`. `build.py` runs and times it.
+//! Decodes every file in the folders below the one named, one after the other, by zune-jpeg, and does
+//! nothing else. `build.py` runs and times it.
 
 use std::path::Path;
 
