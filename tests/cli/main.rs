@@ -13,6 +13,7 @@ mod audit;
 mod audit_labels;
 mod bombs;
 mod build;
+mod build_parts;
 mod cache;
 mod cite;
 mod command;

@@ -68,6 +68,7 @@ pub mod recipe_file;
 pub mod registry;
 pub mod row_file;
 pub mod settings;
+pub mod share;
 pub mod sheet;
 pub mod source;
 pub mod steps;

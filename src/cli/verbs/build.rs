@@ -15,7 +15,8 @@ use isn_format::dataset_ref::VersionId;
 use isn_format::error::{Result, count};
 use isn_format::ledger::policy::ClaimCount;
 use isn_format::text::shell_path;
-use isn_registry::ops::build::{BuildOptions, BuildReport, Inputs, build};
+use isn_registry::ops::build::{BuildOptions, BuildReport, Inputs, SliceReport, build, build_slice};
+use isn_registry::share::Share;
 
 /// Arguments of `isn build`.
 #[derive(Debug, Args)]
@@ -33,6 +34,13 @@ pub(in crate::cli) struct BuildArgs {
     /// be published
     #[arg(long)]
     partial: bool,
+    /// Build only part I of N equal parts of the images, so that several machines can share the work; --join
+    /// makes the build of them
+    #[arg(long, value_name = "I/N", conflicts_with = "join")]
+    part: Option<Share>,
+    /// Make the build of all its parts, which --part has built; the source is only listed
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    join: Vec<PathBuf>,
     #[command(flatten)]
     registry: RegistryArg,
 }
@@ -46,7 +54,10 @@ impl Verb for BuildArgs {
         let recipe = run.recipe(&self.recipe)?;
         let VersionId { name, version } = recipe.recipe.id();
         let what = if self.partial { "part".into() } else { version.to_string() };
-        let out = self.out.clone().unwrap_or_else(|| format!("{name}-{what}-build").into());
+        let out = self.out.clone().unwrap_or_else(|| match self.part {
+            Some(Share { part, of }) => format!("{name}-{what}-build-{}-of-{of}", part + 1).into(),
+            None => format!("{name}-{what}-build").into(),
+        });
         let inputs = Inputs::read(recipe, &run.client(&self.registry)?)?;
         let indexes = run.indexes(self.registry.no_cache);
         let options = BuildOptions {
@@ -57,12 +68,31 @@ impl Verb for BuildArgs {
             indexes: indexes.as_ref(),
             expected: None,
             partial: self.partial,
+            slices: &self.join,
             named: &|| run.complete(),
         };
+        if let Some(share) = self.part {
+            print_slice(&run.output, &build_slice(&options, share, &run.progress)?, &out);
+            return Ok(ExitCode::SUCCESS);
+        }
         let (report, is_new) = build(&options, &run.progress)?;
         print(&run.output, &report, &out, is_new);
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn print_slice(output: &Output, report: &SliceReport, out: &Path) {
+    let SliceReport { id, share, images, of_images, is_new } = report;
+    let verb = if *is_new { "built" } else { "already built" };
+    let images_of = format!("{} of {of_images}", count(*images, "image"));
+    let mut text = Page::of(format_args!("{}: {verb}, part {share} of {id}, {images_of}", out.display()));
+    writeln!(text, "next, once all {} parts are there:", share.of);
+    writeln!(text, "  isn build RECIPE --source DIR --join PART...");
+    let object = json!({
+        "name": id.name, "version": id.version, "part": share.part + 1, "of": share.of, "images": images,
+        "of_images": of_images, "path": path_json(out),
+    });
+    output.print_done(&text, object);
 }
 
 /// What can be done with a build: use it and, unless it is a part, let others use it.

@@ -2,11 +2,11 @@
 //! after another, since each says what the next one must be; their names are known earlier than that. What
 //! arrives is checked as if it had been asked for late.
 
-use bytes::Bytes;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{MAX_HINT, Registry, layout};
 use crate::cache::Cache;
-use crate::transport::ahead::{Ahead, Asked};
+use crate::transport::ahead::Ahead;
 use isn_format::dataset_ref::{DatasetRef, Version, VersionId};
 use isn_format::digest::Digest;
 use isn_format::log::MAX_CHECKPOINT;
@@ -35,71 +35,80 @@ impl Registry {
     /// registry on this machine, or without a network. Must be called in a runtime.
     pub(crate) fn look_ahead(&self, reference: &DatasetRef, needs: Needs) {
         let Some(ahead) = self.ahead.as_ref().filter(|_| !self.is_offline) else { return };
-        ahead.ask(layout::REGISTRY_JSON, MAX_HINT);
-        ahead.ask(&layout::LOG.checkpoint(), MAX_CHECKPOINT);
-        let (hint, id) = match reference {
-            DatasetRef::Version(id, _) => (None, Some(id.clone())),
-            DatasetRef::Newest(name) => (Some(ahead.ask(&layout::versions(name), MAX_HINT)), None),
-            DatasetRef::Pin(pin) => (Some(ahead.ask(&layout::pin(pin), MAX_HINT)), None),
+        ahead.ask(layout::REGISTRY_JSON, MAX_HINT, |_| ());
+        ahead.ask(&layout::LOG.checkpoint(), MAX_CHECKPOINT, |_| ());
+        let trail = Trail { ahead: ahead.clone(), cache: self.cache.clone(), needs };
+        let hint = match reference {
+            DatasetRef::Version(id, _) => return trail.release(id),
+            DatasetRef::Newest(name) => layout::versions(name),
+            DatasetRef::Pin(pin) => layout::pin(pin),
         };
-        let release = id.map(|id| ahead.ask(&layout::release(&id), statement::MAX_LEN as u64));
-        let follow = Follow { ahead: ahead.clone(), cache: self.cache.clone(), needs };
         let reference = reference.clone();
-        tokio::spawn(async move { follow.from(&reference, hint, release).await });
+        ahead.ask(&hint, MAX_HINT, move |hint| {
+            if let Some(id) = named(&reference, hint) {
+                trail.release(&id);
+            }
+        });
     }
 }
 
 /// Follows the names in files that nobody has checked yet.
-struct Follow {
+#[derive(Clone)]
+struct Trail {
     ahead: Ahead,
     cache: Option<Cache>,
     needs: Needs,
 }
 
-impl Follow {
-    /// Returns `None` where the trail ends.
-    async fn from(self, reference: &DatasetRef, hint: Option<Asked>, release: Option<Asked>) -> Option<()> {
-        let release = match (hint, release) {
-            (Some(hint), _) => {
-                let id = named(reference, &hint.bytes().await?)?;
-                self.ahead.ask(&layout::release(&id), statement::MAX_LEN as u64)
+impl Trail {
+    fn release(self, id: &VersionId) {
+        let ahead = self.ahead.clone();
+        ahead.ask(&layout::release(id), statement::MAX_LEN as u64, move |bytes| {
+            let signed = SignedStatement::parse("release", bytes.to_vec());
+            if let Ok(Statement::Release(release)) = signed.as_ref().map(SignedStatement::claimed) {
+                self.manifest(ObjectRef { blake3: release.manifest, length: release.manifest_len });
             }
-            (None, release) => release?,
-        };
-        let signed = SignedStatement::parse("release", release.bytes().await?.to_vec()).ok()?;
-        let Statement::Release(release) = signed.claimed() else { return None };
-        let object = ObjectRef { blake3: release.manifest, length: release.manifest_len };
-        let packs =
-            (self.needs >= Needs::Images).then(|| self.ahead.ask(&layout::packs(&object.blake3), MAX_HINT));
+        });
+    }
+
+    fn manifest(self, object: ObjectRef) {
         if object.length > manifest::MAX_LEN {
-            return None;
+            return;
         }
-        let manifest = match self.cached(ObjectKind::Manifest, &object) {
-            Some(bytes) => bytes.into(),
-            None => self.ask(ObjectKind::Manifest, &object).bytes().await?,
+        let (ahead, kind) = (self.ahead.clone(), ObjectKind::Manifest);
+        let cached = self.cache.as_ref().and_then(|cache| cache.object(kind, &object.blake3, object.length));
+        // Whichever of the two comes last leads to the pack.
+        let ends = Arc::new(Mutex::new((None, None)));
+        if self.needs >= Needs::Images {
+            let (trail, ends) = (self.clone(), ends.clone());
+            ahead.ask(&layout::packs(&object.blake3), MAX_HINT, move |list| {
+                let pack = std::str::from_utf8(list).ok().and_then(|list| list.lines().next()?.parse().ok());
+                let mut ends = ends.lock().unwrap_or_else(PoisonError::into_inner);
+                ends.0 = pack;
+                trail.pack(*ends);
+            });
+        }
+        let then = move |bytes: &[u8]| {
+            let Ok(manifest) = Manifest::parse("manifest", bytes) else { return };
+            if self.needs >= Needs::Lists {
+                self.want(ObjectKind::Classes, &manifest.objects.classes);
+                self.want(ObjectKind::Index, &manifest.objects.index);
+            }
+            let mut ends = ends.lock().unwrap_or_else(PoisonError::into_inner);
+            ends.1 = Some(manifest.images);
+            self.pack(*ends);
         };
-        let manifest = Manifest::parse("manifest", &manifest).ok()?;
-        if self.needs >= Needs::Lists {
-            self.want(ObjectKind::Classes, &manifest.objects.classes);
-            self.want(ObjectKind::Index, &manifest.objects.index);
+        match cached {
+            Some(bytes) => then(&bytes),
+            None => ahead.ask(&layout::object(kind, &object.blake3), object.length, then),
         }
-        let packs = packs?.bytes().await?;
-        let pack: Digest = String::from_utf8_lossy(&packs).lines().next()?.parse().ok()?;
-        let most = Pack::max_len(manifest.images);
-        let is_cached =
-            self.cache.as_ref().is_some_and(|cache| cache.object_path(ObjectKind::Pack, &pack).is_file());
-        if most <= MAX_EARLY && !is_cached {
-            self.ask(ObjectKind::Pack, &ObjectRef { blake3: pack, length: most });
-        }
-        Some(())
     }
 
-    fn cached(&self, kind: ObjectKind, object: &ObjectRef) -> Option<Vec<u8>> {
-        self.cache.as_ref()?.object(kind, &object.blake3, object.length)
-    }
-
-    fn ask(&self, kind: ObjectKind, object: &ObjectRef) -> Asked {
-        self.ahead.ask(&layout::object(kind, &object.blake3), object.length)
+    /// Asks for a pack, once it and the number of images are known.
+    fn pack(&self, ends: (Option<Digest>, Option<u64>)) {
+        if let (Some(blake3), Some(images)) = ends {
+            self.want(ObjectKind::Pack, &ObjectRef { blake3, length: Pack::max_len(images) });
+        }
     }
 
     /// Asks for an object, unless it is at hand or long.
@@ -107,13 +116,13 @@ impl Follow {
         let is_cached =
             self.cache.as_ref().is_some_and(|cache| cache.object_path(kind, &object.blake3).is_file());
         if object.length <= MAX_EARLY && !is_cached {
-            self.ask(kind, object);
+            self.ahead.ask(&layout::object(kind, &object.blake3), object.length, |_| ());
         }
     }
 }
 
 /// Returns the version that a hint names.
-fn named(reference: &DatasetRef, hint: &Bytes) -> Option<VersionId> {
+fn named(reference: &DatasetRef, hint: &[u8]) -> Option<VersionId> {
     let text = std::str::from_utf8(hint).ok()?;
     match reference {
         DatasetRef::Newest(name) => {

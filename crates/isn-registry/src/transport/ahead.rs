@@ -30,32 +30,22 @@ pub(crate) struct Ahead {
     unread: Arc<AtomicU64>,
 }
 
-/// A file that was asked for.
-pub(crate) struct Asked(Shown);
-
-impl Asked {
-    /// Returns the bytes of the file, or `None` if there is no such file or it cannot be read.
-    pub(crate) async fn bytes(self) -> Option<Bytes> {
-        match &*self.0.await {
-            Answer::Read(bytes) => bytes.clone(),
-            Answer::Failed(_) => None,
-        }
-    }
-}
-
 impl Ahead {
     pub(crate) fn new(transport: Box<dyn Transport>) -> Self {
         Ahead { transport: transport.into(), asked: Arc::default(), unread: Arc::default() }
     }
 
-    /// Begins to read a file of at most `cap` bytes. The next [`Transport::open`] of it gets the answer. Must
-    /// be called in a runtime.
-    pub(crate) fn ask(&self, path: &str, cap: u64) -> Asked {
+    /// Begins to read a file of at most `cap` bytes, and calls `then` with them before anybody else sees them.
+    /// The next [`Transport::open`] of the file gets the answer. Must be called in a runtime.
+    pub(crate) fn ask(&self, path: &str, cap: u64, then: impl FnOnce(&[u8]) + Send + 'static) {
         let (transport, file, unread) = (self.transport.clone(), path.to_string(), self.unread.clone());
         let answer = async move {
             Arc::new(match read(transport.as_ref(), &file, cap).await {
                 Ok(bytes) => {
-                    unread.fetch_add(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64), Ordering::Relaxed);
+                    if let Some(bytes) = &bytes {
+                        unread.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                        then(bytes);
+                    }
                     Answer::Read(bytes.map(Bytes::from))
                 }
                 Err(e) => Answer::Failed(Mutex::new(Some(e))),
@@ -64,8 +54,7 @@ impl Ahead {
         let shown = answer.boxed().shared();
         // Nobody may wait for it for a while.
         tokio::spawn(shown.clone());
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(path.into(), shown.clone());
-        Asked(shown)
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(path.into(), shown);
     }
 
     /// Returns how many bytes came that nobody has read.
@@ -144,19 +133,26 @@ mod tests {
         let ahead = Ahead::new(Box::new(Server(requests.clone())));
         crate::transport::runtime().unwrap().block_on(async {
             let read = async |path, cap| read(&ahead, path, cap).await;
-            let asked = ahead.ask("there/a", 10);
+            let (first, seen) = (ahead.clone(), Arc::new(Mutex::new(Vec::new())));
+            let log = seen.clone();
+            ahead.ask("there/a", 10, move |bytes| {
+                log.lock().unwrap().extend_from_slice(bytes);
+                // Whoever reads the one finds the other asked for.
+                first.ask("there/b", 10, |_| ());
+            });
             assert_eq!(read("there/a", 10).await.unwrap().unwrap(), b"ten bytes.");
-            assert_eq!(&asked.bytes().await.unwrap()[..], b"ten bytes.");
-            assert_eq!(requests.load(Ordering::SeqCst), 1);
+            assert_eq!(*seen.lock().unwrap(), b"ten bytes.");
+            assert!(read("there/b", 10).await.unwrap().is_some());
+            assert_eq!((requests.load(Ordering::SeqCst), ahead.unread()), (2, 0));
             assert!(read("there/a", 10).await.unwrap().is_some());
-            assert_eq!(requests.load(Ordering::SeqCst), 2);
-            assert_eq!(ahead.unread(), 0);
-            let (asked, _) = (ahead.ask("absent", 10), ahead.ask("there/long", 9));
-            assert!(asked.bytes().await.is_none());
+            assert_eq!(requests.load(Ordering::SeqCst), 3);
+            let never = |_: &[u8]| unreachable!();
+            ahead.ask("absent", 10, never);
+            ahead.ask("there/long", 9, never);
             assert!(read("absent", 10).await.unwrap().is_none());
             assert!(read("there/long", 10).await.unwrap().is_some());
-            assert_eq!(requests.load(Ordering::SeqCst), 5);
-            assert!(ahead.ask("broken/a", 10).bytes().await.is_none());
+            assert_eq!(requests.load(Ordering::SeqCst), 6);
+            ahead.ask("broken/a", 10, never);
             assert!(matches!(read("broken/a", 10).await, Err(Error::Network { .. })));
         });
     }

@@ -19,11 +19,12 @@ use isn_registry::audit::labels::{Filter, Rank, Suspect};
 use isn_registry::audit::learn::Learner;
 use isn_registry::files::{self, Replaced};
 use isn_registry::ops::audit::Subject;
-use isn_registry::ops::audit::features::{ModelOptions, Saved, Share, save_share};
+use isn_registry::ops::audit::features::{ModelOptions, Saved, save_share};
 use isn_registry::ops::audit::labels::{
     Evidence, LabelsOptions, LabelsReport, SCORES, add_to_sheet, audit, claims, table,
 };
 use isn_registry::row_file;
+use isn_registry::share::Share;
 use isn_registry::sheet::Sheet;
 
 /// The default number of suspects in the text.
@@ -95,7 +96,7 @@ pub(in crate::cli) struct LabelsArgs {
     save_embeddings: Option<PathBuf>,
     /// Compute and keep only part I of N equal parts of the images, and audit nothing, so that several
     /// machines can share the work
-    #[arg(long, value_name = "I/N", requires = "save_embeddings", value_parser = share,
+    #[arg(long, value_name = "I/N", requires = "save_embeddings",
         conflicts_with_all = ["html", "scores", "claims", "labels"])]
     part: Option<Share>,
     /// The maximum number of suspects to print [default: 20 as text, all as JSON]
@@ -207,16 +208,6 @@ fn three(text: &str) -> Result<[f32; 3], String> {
         .ok()
         .filter(|numbers: &[f32; 3]| numbers.iter().all(|n| n.is_finite()))
         .ok_or_else(|| "expected three numbers: A,B,C".into())
-}
-
-/// Parses which of how many parts, counted from 1.
-fn share(text: &str) -> Result<Share, String> {
-    let parse = || {
-        let (part, of) = text.split_once('/')?;
-        let (part, of): (usize, usize) = (part.parse().ok()?, of.parse().ok()?);
-        (1..=of).contains(&part).then(|| Share { part: part - 1, of })
-    };
-    parse().ok_or_else(|| "expected I/N, such as 2/8".into())
 }
 
 impl LabelsArgs {

@@ -14,6 +14,7 @@ use crate::embeddings::Embeddings;
 use crate::embeddings::Method;
 use crate::parallel;
 use crate::progress::{Progress, Unit};
+use crate::share::Share;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Mistake, Result, about, chain, count};
 use isn_format::text::shell_path;
@@ -34,15 +35,6 @@ pub struct ModelOptions {
     pub mean: [f32; 3],
     /// The deviation by which the result is divided.
     pub deviation: [f32; 3],
-}
-
-/// One of several equal parts of the images, so that several machines can share the work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Share {
-    /// Which part, from 0.
-    pub part: usize,
-    /// The number of parts.
-    pub of: usize,
 }
 
 /// Features, and the images of a folder that have no row, with the reason.

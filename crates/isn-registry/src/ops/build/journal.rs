@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::shards::{Frame, Shards, Written};
+use super::slice::{About, SLICE_JSON};
 use crate::files::{self, Workplace};
 use crate::registry::{layout, publish};
+use crate::share::Share;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, There};
 use isn_format::index::Row;
@@ -20,17 +22,22 @@ const JOB: &str = "job";
 /// The folder of what is built so far.
 const BUILD: &str = "build";
 /// The folder with one file for each finished shard.
-const FINISHED: &str = "finished";
+pub(super) const FINISHED: &str = "finished";
 /// The maximum lengths of these files, in bytes.
 const MAX_JOB: u64 = 1 << 10;
-const MAX_FINISHED: u64 = 1 << 30;
+pub(super) const MAX_FINISHED: u64 = 1 << 30;
 
 /// A finished shard, and the rows whose images end in it or before it.
 #[derive(Serialize, Deserialize)]
-struct Finished {
-    shard: ObjectRef,
-    entries: Vec<Entry>,
-    rows: Vec<Row>,
+pub(super) struct Finished {
+    pub(super) shard: ObjectRef,
+    pub(super) entries: Vec<Entry>,
+    pub(super) rows: Vec<Row>,
+}
+
+/// The name of the file about a finished shard.
+pub(super) fn finished_name(at: usize) -> String {
+    format!("{at:06}.json")
 }
 
 /// The output of a build in progress, in a hidden sibling of its final folder.
@@ -102,7 +109,7 @@ impl Journal {
     }
 
     fn finished_path(&self, at: usize) -> PathBuf {
-        self.work.own.join(FINISHED).join(format!("{at:06}.json"))
+        self.work.own.join(FINISHED).join(finished_name(at))
     }
 
     fn take(&mut self, finished: Finished) {
@@ -118,9 +125,14 @@ impl Journal {
         self.rows.len()
     }
 
-    /// Appends the next image of the plan. Equal images share one frame.
-    pub(super) fn push(&mut self, row: Row, frame: Frame) -> Result<()> {
-        let frame = self.stored.insert(row.blake3).then_some(frame);
+    /// Whether an image like this has been appended.
+    pub(super) fn has(&self, image: &Digest) -> bool {
+        self.stored.contains(image)
+    }
+
+    /// Appends the next image of the plan. Equal images share one frame; only the first needs it.
+    pub(super) fn push(&mut self, row: Row, frame: Option<Frame>) -> Result<()> {
+        let frame = frame.filter(|_| self.stored.insert(row.blake3));
         match self.shards.push(&self.root.join("objects"), row, frame)? {
             Some(written) => self.record(written),
             None => Ok(()),
@@ -144,6 +156,20 @@ impl Journal {
     pub(super) fn discard(self) -> Result<()> {
         drop(self.shards);
         self.work.discard()
+    }
+
+    /// Finishes the last shards, and makes a slice of a build of them. Returns its folder.
+    pub(super) fn into_slice(mut self, plan: Digest, share: Share) -> Result<Output> {
+        while let Some(written) = self.shards.finish()? {
+            self.record(written)?;
+        }
+        let digest = |at| files::read_capped(&self.finished_path(at), MAX_FINISHED).map(|it| Digest::of(&it));
+        let shards = (0..self.pack.shards.len()).map(digest).collect::<Result<_>>()?;
+        let about = About::new(plan, share, shards, self.shards.take_repeated());
+        let (from, to) = (self.work.own.join(FINISHED), self.root.join(FINISHED));
+        std::fs::rename(&from, &to).map_err(Error::io("rename", &from))?;
+        files::replace(&self.root.join(SLICE_JSON), &about.to_bytes()?)?;
+        Ok(Output { work: self.work, root: self.root })
     }
 
     /// Finishes the last shards. Returns all rows, the pack, and the folder of the shards.

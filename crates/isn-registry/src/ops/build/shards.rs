@@ -16,8 +16,10 @@ use isn_format::object::ObjectRef;
 use isn_format::pack::Entry;
 use isn_format::shard::{FrameWriter, ShardWriter, TARGET_LEN};
 
-/// How many frames may wait for a shard's thread.
-const WAITING: usize = 16;
+/// How many bytes of frames are passed on to a shard's thread at once, so that it is not woken for each, and how
+/// many times as many may wait for it.
+const AT_ONCE: usize = 256 << 10;
+const WAITING: usize = 4;
 
 /// The frame of an image.
 pub(super) struct Frame {
@@ -40,7 +42,9 @@ pub(super) struct Written {
 
 /// A shard that is being written.
 struct Writing {
-    frames: SyncSender<Frame>,
+    frames: SyncSender<Vec<Frame>>,
+    /// Frames that are not passed on yet, and their length in bytes.
+    pending: (Vec<Frame>, usize),
     thread: JoinHandle<Result<(NamedTempFile, ObjectRef, Vec<Entry>)>>,
     length: u64,
     rows: Vec<Row>,
@@ -50,10 +54,10 @@ impl Writing {
     fn begin(folder: &Path) -> Result<Self> {
         files::create_dir_all(folder)?;
         let (mut shard, place) = (ShardWriter::new(files::temp_file_in(folder)?), folder.to_path_buf());
-        let (frames, received) = sync_channel::<Frame>(WAITING);
+        let (frames, received) = sync_channel::<Vec<Frame>>(WAITING);
         let write = move || {
             let failed = |e| Error::io("write in", &place)(e);
-            for frame in received {
+            for frame in received.into_iter().flatten() {
                 shard.push_hashed(frame.image, &frame.bytes, frame.blake3).map_err(failed)?;
             }
             let mut end = FrameWriter::new().map_err(|e| Error::Internal(format!("zstd: {e}")))?;
@@ -63,10 +67,25 @@ impl Writing {
         };
         let thread =
             thread::Builder::new().spawn(write).map_err(|e| Error::Internal(format!("a thread: {e}")))?;
-        Ok(Writing { frames, thread, length: 0, rows: Vec::new() })
+        Ok(Writing { frames, pending: (Vec::new(), 0), thread, length: 0, rows: Vec::new() })
     }
 
-    fn end(self) -> Result<Written> {
+    /// Passes a frame on. Returns `false` if the thread has failed.
+    fn push(&mut self, frame: Frame) -> bool {
+        let length = frame.bytes.len();
+        self.length += length as u64;
+        self.pending.0.push(frame);
+        self.pending.1 += length;
+        self.pending.1 < AT_ONCE || self.pass_on()
+    }
+
+    fn pass_on(&mut self) -> bool {
+        self.frames.send(std::mem::take(&mut self.pending).0).is_ok()
+    }
+
+    fn end(mut self) -> Result<Written> {
+        // A thread that has failed says why.
+        let _ = self.pass_on();
         drop(self.frames);
         let written = self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         written.map(|(file, shard, entries)| Written { file, shard, entries, rows: self.rows })
@@ -102,10 +121,8 @@ impl Shards {
             Some(shard) => shard,
             None => Writing { rows: std::mem::take(&mut self.repeated), ..Writing::begin(folder)? },
         };
-        shard.length += frame.bytes.len() as u64;
         shard.rows.push(row);
-        if shard.frames.send(frame).is_err() {
-            // The thread has failed, and says why.
+        if !shard.push(frame) {
             return shard.end().map(Some);
         }
         match shard.length >= TARGET_LEN {

@@ -38,6 +38,7 @@ pub(super) fn rebuild(pull: &Pull<'_>, source: &Path, staging: &Staging) -> Resu
         jobs: pull.options.jobs,
         indexes: indexes.as_ref(),
         partial: false,
+        slices: &[],
         expected: Some(released),
         named: &|| (),
     };

@@ -69,6 +69,7 @@ pub(super) fn pull(
         indexes: indexes.as_ref(),
         expected: None,
         partial: false,
+        slices: &[],
         named: &|| (),
     };
     let built_from_source = match build(&options_of_build, progress) {
