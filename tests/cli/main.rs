@@ -49,6 +49,7 @@ mod local;
 mod log;
 mod machine;
 mod mirror;
+mod no_ranges;
 mod owner;
 mod pairs;
 mod planted;

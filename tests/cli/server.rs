@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 pub enum Fault {
     /// Sends the whole file, whichever part is requested.
     IgnoreRange,
+    /// The same, but says that it sends ranges.
+    FalseOffer,
     /// Claims that the part begins this many bytes later than requested.
     LateRange(u64),
     /// Claims that the part ends this many bytes later than requested.
@@ -300,13 +302,17 @@ fn answer(file: Option<Vec<u8>>, request: &Request, fault: Option<&Fault>, befor
     }
     let tag = etag(&file);
     let is_same = request.headers.get("if-range").is_none_or(|wanted| *wanted == tag);
-    let range = request.range.filter(|_| fault != Some(&Fault::IgnoreRange) && is_same);
+    let sends_ranges = !matches!(fault, Some(Fault::IgnoreRange | Fault::FalseOffer));
+    let range = request.range.filter(|_| sends_ranges && is_same);
     let mut answer = match range {
         None => Answer { head: "HTTP/1.1 200 OK\r\n".to_string(), body: file },
         Some((from, _)) if from >= file.len() as u64 => return status(416),
         Some((from, to)) => part(&file, from, to, fault),
     };
     answer.head += &format!("ETag: {tag}\r\n");
+    if fault == Some(&Fault::FalseOffer) {
+        answer.head += "Accept-Ranges: bytes\r\n";
+    }
     if fault == Some(&Fault::Gzip) {
         answer.head += "Content-Encoding: gzip\r\n";
     }

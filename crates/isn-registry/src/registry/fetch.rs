@@ -12,12 +12,15 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
 use super::Registry;
+use super::keeper::Keeper;
 use super::locations::Location;
-use super::segment::{MAX_GAP, Segment};
-use crate::cache::{Fate, NewPiece, Piece};
+use super::segment::Segment;
+use super::work::Reading;
+use crate::cache::{Fate, Piece};
+use crate::transport::Ranges;
 use crate::transport::pace::Patience;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, NetworkKind, Result, chain};
+use isn_format::error::{Error, NetworkKind, Result};
 use isn_format::object::ObjectKind;
 use isn_format::pack::Entry;
 
@@ -144,18 +147,19 @@ impl<'a> Round<'a> {
         again.extend(entries.into_iter().map(|entry| (entry.blake3, entry)));
     }
 
-    /// Fetches a segment and sends its frames on, in order.
+    /// Fetches the frames of `reading` and sends them on, in order, unless another task does.
     ///
     /// # Errors
-    /// [`Error::Network`] or [`Error::Integrity`] if no location serves the segment; also fails if the
-    /// receiver fails.
-    pub async fn fetch(&self, segment: &Segment<'a>, sink: &Sink<'_, 'a>) -> Result<()> {
+    /// [`Error::Network`] or [`Error::Integrity`] if no location serves them; also fails if the receiver
+    /// fails.
+    pub(crate) async fn fetch(&self, mut reading: Reading<'_, 'a>, sink: &Sink<'_, 'a>) -> Result<()> {
+        let segment = reading.segment();
         if let Some(piece) = &segment.piece {
             return self.fetch_cached(segment, piece, sink).await;
         }
-        let (mut sent, mut failure) = (0, None);
+        let mut failure = None;
         for location in self.registry.locations() {
-            match self.fetch_at(location, segment, &mut sent, sink).await {
+            match self.fetch_at(location, &mut reading, sink).await {
                 Ok(()) => return Ok(()),
                 Err(e @ (Error::Network { .. } | Error::Integrity { .. })) => {
                     if matches!(e, Error::Network { .. }) {
@@ -176,7 +180,7 @@ impl<'a> Round<'a> {
     /// Reads a segment from the cache; what turns out to be missing there is requested from a location in the
     /// next round.
     async fn fetch_cached(&self, segment: &Segment<'a>, piece: &Piece, sink: &Sink<'_, 'a>) -> Result<()> {
-        let (mut at, mut frames) = (segment.range(0).start, segment.frames.iter());
+        let (mut at, mut frames) = (segment.range().start, segment.frames.iter());
         if let Ok(mut file) = piece.open(at) {
             while let Some(&entry) = frames.as_slice().first() {
                 let mut bytes = vec![0; (entry.offset + entry.length - at) as usize];
@@ -202,49 +206,58 @@ impl<'a> Round<'a> {
         Ok(())
     }
 
-    /// Fetches a segment from one location. After a failure it resumes with the first frame that has not been
-    /// sent.
+    /// Fetches frames from one location. After a failure it resumes with the first that has not been sent.
     async fn fetch_at(
         &self,
         location: &'a Location,
-        segment: &Segment<'a>,
-        sent: &mut usize,
+        reading: &mut Reading<'_, 'a>,
         sink: &Sink<'_, 'a>,
     ) -> Result<()> {
         let mut patience = Patience::new(ATTEMPTS);
         loop {
-            let before = *sent;
-            let failure = match self.fetch_from(location, segment, sent, sink).await {
-                Ok(Ended::Well) => return Ok(()),
-                Ok(Ended::Short) => {
-                    let what = format!("shard {}", location.transport.locate(&path_of(segment)));
-                    let why = format!("ends before byte {}", segment.range(*sent).end);
-                    let fault = Error::integrity(what, why);
+            let before = reading.sent_bytes();
+            let failure = match self.fetch_from(location, reading, sink).await {
+                Ok(Ended::Well) if reading.is_done() => return Ok(()),
+                Ok(Ended::Well) => {
+                    patience = Patience::new(ATTEMPTS);
+                    continue;
+                }
+                Ok(Ended::Unheard) => return Ok(()),
+                Ok(Ended::Short(end)) => {
+                    let what = format!("shard {}", location.transport.locate(&path_of(reading.segment())));
+                    let fault = Error::integrity(what, format!("ends before byte {end}"));
                     self.registry.strike(location, self.number, &fault);
                     return Err(fault);
                 }
                 Err(e @ Error::Network { .. }) => e,
                 Err(e) => return Err(e),
             };
-            let brought = segment.frames[before..*sent].iter().map(|entry| entry.length).sum();
-            if !patience.after(brought) {
+            if !patience.after(reading.sent_bytes() - before) {
                 return Err(failure);
             }
             tokio::time::sleep(Duration::from_millis(50 << patience.failures())).await;
         }
     }
 
-    /// Sends frames, beginning with the first that has not been sent, until all are sent, the receiver has
-    /// stopped, or the bytes end.
+    /// Makes one request, and sends the frames that it brings, until the receiver has stopped or the bytes
+    /// end. A server that ignores ranges brings the whole shard: then these are all frames of it that nobody
+    /// else reads yet.
     async fn fetch_from(
         &self,
         location: &'a Location,
-        segment: &Segment<'a>,
-        sent: &mut usize,
+        reading: &mut Reading<'_, 'a>,
         sink: &Sink<'_, 'a>,
     ) -> Result<Ended> {
-        let (range, path, shard) = (segment.range(*sent), path_of(segment), segment.shard.blake3);
+        let probe = location.probe().await;
+        if location.transport.ranges() == Ranges::Ignored {
+            reading.join_others();
+        }
+        if !reading.is_open() {
+            return Ok(Ended::Well);
+        }
+        let (range, path, shard) = (reading.next_range(), path_of(reading.segment()), reading.shard());
         let body = location.transport.open(&path, Some(range.clone())).await?;
+        drop(probe);
         let mut body = body.ok_or_else(|| {
             Error::integrity(format!("shard {}", location.transport.locate(&path)), "is missing")
         })?;
@@ -253,26 +266,26 @@ impl<'a> Round<'a> {
             let why = format!("sent bytes from {at}, asked from {}", range.start);
             return Err(Error::network(NetworkKind::Broken, location.transport.locate(&path), why));
         }
-        if range.start - at > MAX_GAP && !location.ignores_ranges() {
-            // More such answers may be under way. It is better to end them, and to request the whole shard
-            // once.
-            location.note_that_it_ignores_ranges();
-            self.ask_again(segment.frames[*sent..].iter().copied());
+        let end = match body.ignores_range {
+            true => {
+                reading.join_others();
+                u64::MAX
+            }
+            false => range.end,
+        };
+        if !reading.take() {
+            // Another task reads these frames from an answer with the whole shard.
             return Ok(Ended::Well);
         }
-        let mut keeper = Keeper::new(self.registry, &shard, range.start);
+        let mut keeper = Keeper::new(self.registry, shard);
         let mut partial = BytesMut::new();
-        while *sent < segment.frames.len() {
-            let Some(mut chunk) = body.chunks.next().await? else { return Ok(Ended::Short) };
+        while reading.next().is_some_and(|entry| entry.offset < end) {
+            let Some(mut chunk) = body.chunks.next().await? else {
+                return Ok(Ended::Short(reading.end().min(end)));
+            };
             self.registry.count(chunk.len());
-            if at < range.start {
-                let _ = skip(&mut chunk, &mut at, range.start);
-            }
-            while !chunk.is_empty() && *sent < segment.frames.len() {
-                let entry = segment.frames[*sent];
-                // Bytes between wanted frames are only kept in the cache.
-                let gap = skip(&mut chunk, &mut at, entry.offset);
-                keeper.write(&gap);
+            while let Some(entry) = reading.next().filter(|entry| !chunk.is_empty() && entry.offset < end) {
+                keeper.gap(at, &skip(&mut chunk, &mut at, entry.offset), entry.offset);
                 let missing = (entry.length as usize) - partial.len();
                 let taken = chunk.split_to(missing.min(chunk.len()));
                 at += taken.len() as u64;
@@ -287,48 +300,26 @@ impl<'a> Round<'a> {
                     partial.split().freeze()
                 };
                 // Only whole frames are kept, so that a piece is useful even if the connection breaks.
-                keeper.write(&bytes);
+                keeper.frame(entry.offset, &bytes);
                 let origin = Origin::Location(location, keeper.fate());
                 if !sink.send(Frame { entry, shard, bytes, origin }).await? {
-                    return Ok(Ended::Well);
+                    return Ok(Ended::Unheard);
                 }
-                *sent += 1;
+                reading.sent();
             }
         }
         Ok(Ended::Well)
     }
 }
 
-/// Keeps the bytes of a request in the cache, if there is one. A cache that is full or read-only costs time
-/// later, but is no error here.
-struct Keeper<'a> {
-    registry: &'a Registry,
-    piece: Option<NewPiece>,
-}
-
-impl<'a> Keeper<'a> {
-    fn new(registry: &'a Registry, shard: &Digest, start: u64) -> Self {
-        let piece = registry.keeping().map(|cache| cache.new_piece(shard, start));
-        let piece = piece.and_then(|piece| piece.map_err(|e| registry.note_unkept(chain(&e))).ok());
-        Keeper { registry, piece }
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(Err(e)) = self.piece.as_mut().map(|piece| piece.write(bytes)) {
-            self.registry.note_unkept(e.to_string());
-            self.piece = None;
-        }
-    }
-
-    fn fate(&self) -> Option<Arc<Fate>> {
-        self.piece.as_ref().map(NewPiece::fate)
-    }
-}
-
+/// How a request ended.
 enum Ended {
+    /// With all that it was to bring, or because another task brings it.
     Well,
-    /// The file ended, although the connection did not break.
-    Short,
+    /// Because the receiver takes no more frames.
+    Unheard,
+    /// The file ended before this byte, although the connection did not break.
+    Short(u64),
 }
 
 fn path_of(segment: &Segment<'_>) -> String {

@@ -4,7 +4,7 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::publish::check_file;
@@ -12,7 +12,7 @@ use super::{BUNDLED, Head, Registry, Snapshot, layout};
 use crate::cache::Cache;
 use crate::cache::MAX_METADATA;
 use crate::transport::folder::Gone;
-use crate::transport::{self, AtHand, Transport};
+use crate::transport::{self, AtHand, Ranges, Transport};
 use crate::trust::RegistryId;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, NetworkKind, Result, chain};
@@ -31,8 +31,8 @@ pub(super) struct Location {
     last_strike: AtomicU32,
     /// How many times it was given up because it did not answer, or was too slow.
     given_up: AtomicU32,
-    /// Whether it answered a range request with the whole file.
-    ignores_ranges: AtomicBool,
+    /// Whether somebody has begun to find out whether it sends ranges.
+    is_probed: tokio::sync::Mutex<bool>,
 }
 
 impl Location {
@@ -43,17 +43,19 @@ impl Location {
             strikes: AtomicU32::new(0),
             last_strike: AtomicU32::new(0),
             given_up: AtomicU32::new(0),
-            ignores_ranges: AtomicBool::new(false),
+            is_probed: tokio::sync::Mutex::default(),
         }
     }
 
-    /// Whether it ignores ranges, so that it is useless to ask for a part of a file.
-    pub(super) fn ignores_ranges(&self) -> bool {
-        self.ignores_ranges.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn note_that_it_ignores_ranges(&self) {
-        self.ignores_ranges.store(true, Ordering::Relaxed);
+    /// Waits while another task finds out whether it sends ranges: where it does not, all requests at once
+    /// would bring the same file many times. If it is the caller's turn, returns a guard to hold until there
+    /// is an answer. A failure to find out keeps nobody waiting.
+    pub(super) async fn probe(&self) -> Option<tokio::sync::MutexGuard<'_, bool>> {
+        if self.transport.ranges() != Ranges::Unknown {
+            return None;
+        }
+        let mut is_probed = self.is_probed.lock().await;
+        (!std::mem::replace(&mut *is_probed, true)).then_some(is_probed)
     }
 
     /// Notes that it did not answer, or was too slow: others are asked first from now on. Whether that is

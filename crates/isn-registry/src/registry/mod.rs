@@ -9,6 +9,7 @@ mod audit;
 pub(crate) mod build;
 mod copy;
 pub mod fetch;
+mod keeper;
 pub mod layout;
 mod lists;
 mod locations;
@@ -18,6 +19,7 @@ mod recipes;
 pub mod segment;
 mod snapshot;
 pub mod store;
+pub(crate) mod work;
 
 pub use attestations::{Outcome, outcomes};
 pub use lists::Packs;

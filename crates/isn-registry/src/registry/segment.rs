@@ -16,7 +16,7 @@ use isn_format::pack::{Entry, Pack, placed};
 pub(super) const MAX_GAP: u64 = 64 << 10;
 /// The maximum length of a request, so that there are enough for all connections; and the minimum, where
 /// there is as much to fetch, so that the round trip is short compared with the transfer.
-const MAX_REQUEST: u64 = 8 << 20;
+pub(super) const MAX_REQUEST: u64 = 8 << 20;
 const MIN_REQUEST: u64 = 1 << 20;
 
 /// One request: a range of a shard, and the wanted frames in it.
@@ -30,14 +30,13 @@ pub struct Segment<'a> {
 }
 
 impl Segment<'_> {
-    pub(super) fn range(&self, from: usize) -> Range<u64> {
-        let end = self.frames.last().map_or(0, |entry| entry.offset + entry.length);
-        self.frames.get(from).map_or(end, |entry| entry.offset)..end
+    pub(super) fn range(&self) -> Range<u64> {
+        range_of(&self.frames)
     }
 
     /// The number of bytes that it asks for.
     pub fn len(&self) -> u64 {
-        let range = self.range(0);
+        let range = self.range();
         range.end - range.start
     }
 
@@ -57,11 +56,10 @@ impl Segment<'_> {
     }
 }
 
-/// The limits of one request.
-#[derive(Clone, Copy)]
-struct Limits {
-    gap: u64,
-    length: u64,
+/// The range of a shard from the first of some frames to the end of the last.
+pub(super) fn range_of(frames: &[&Entry]) -> Range<u64> {
+    let end = frames.last().map_or(0, |entry| entry.offset + entry.length);
+    frames.first().map_or(end, |entry| entry.offset)..end
 }
 
 impl Registry {
@@ -82,8 +80,6 @@ impl Registry {
         wanted: &Images<'w>,
         number: u32,
     ) -> (Vec<Segment<'a>>, Images<'w>) {
-        // Such a server answers any range with the whole file, so one request a shard is best.
-        let by_shard = self.locations().first().is_some_and(|location| location.ignores_ranges());
         let mut pieces: HashMap<Digest, Vec<Piece>> = HashMap::new();
         let piece_of = |shard: &ObjectRef, entry: &Entry| {
             let cache = self.cache().filter(|_| number < 2)?;
@@ -91,14 +87,13 @@ impl Registry {
             let end = entry.offset + entry.length;
             pieces.iter().find(|piece| piece.range.start <= entry.offset && end <= piece.range.end).cloned()
         };
-        plan(packs, wanted, by_shard, piece_of)
+        plan(packs, wanted, piece_of)
     }
 }
 
 fn plan<'a, 'w>(
     packs: &'a [Pack],
     wanted: &Images<'w>,
-    by_shard: bool,
     mut piece_of: impl FnMut(&ObjectRef, &Entry) -> Option<Piece>,
 ) -> (Vec<Segment<'a>>, Images<'w>) {
     let (placed, absent) = placed(packs, wanted);
@@ -108,18 +103,12 @@ fn plan<'a, 'w>(
         (&pack.shards[entry.shard], entry)
     });
     let total: u64 = chosen.clone().map(|(_, entry)| entry.length).sum();
-    let limits = match by_shard {
-        true => Limits { gap: u64::MAX, length: u64::MAX },
-        false => {
-            let length = (total / (2 * REQUESTS as u64)).clamp(MIN_REQUEST, MAX_REQUEST);
-            Limits { gap: MAX_GAP, length }
-        }
-    };
+    let longest = (total / (2 * REQUESTS as u64)).clamp(MIN_REQUEST, MAX_REQUEST);
     let mut segments: Vec<Segment<'a>> = Vec::new();
     for (shard, entry) in chosen {
         let piece = piece_of(shard, entry);
         match segments.last_mut() {
-            Some(last) if last.shard == shard && last.piece == piece && fits(last, entry, limits) => {
+            Some(last) if last.shard == shard && last.piece == piece && fits(last, entry, longest) => {
                 last.frames.push(entry);
             }
             _ => segments.push(Segment { shard, frames: vec![entry], piece }),
@@ -128,12 +117,12 @@ fn plan<'a, 'w>(
     (segments, absent)
 }
 
-fn fits(segment: &Segment<'_>, entry: &Entry, limits: Limits) -> bool {
-    let range = segment.range(0);
+fn fits(segment: &Segment<'_>, entry: &Entry, longest: u64) -> bool {
+    let range = segment.range();
     // The frames of a pack are in order; another pack may refer to the same shard.
     let Some(gap) = entry.offset.checked_sub(range.end) else { return false };
     let length = entry.offset + entry.length - range.start;
-    segment.piece.is_some() || (gap <= limits.gap && length <= limits.length)
+    segment.piece.is_some() || (gap <= MAX_GAP && length <= longest)
 }
 
 #[cfg(test)]
@@ -147,7 +136,7 @@ mod tests {
     fn packs_that_have_one_shard_in_another_order_are_planned_too() {
         let packs = [pack(&[(1, 0, 5000, 10)]), pack(&[(2, 0, 100, 10), (3, 0, 5005, 10)])];
         let wanted = wanted(&[1, 2, 3], 10);
-        let (segments, absent) = plan(&packs, &wanted, false);
+        let (segments, absent) = plan(&packs, &wanted);
         assert_eq!(segments.iter().map(Segment::len).collect::<Vec<_>>(), [10, 4915]);
         assert!(absent.is_empty());
     }
@@ -181,13 +170,13 @@ mod tests {
         Index::new(images.iter().map(row).collect()).unwrap().0
     }
 
-    fn plan<'a>(packs: &'a [Pack], wanted: &Index, by_shard: bool) -> (Vec<Segment<'a>>, Vec<Digest>) {
-        let (segments, absent) = super::plan(packs, &Images::all(wanted), by_shard, |_, _| None);
+    fn plan<'a>(packs: &'a [Pack], wanted: &Index) -> (Vec<Segment<'a>>, Vec<Digest>) {
+        let (segments, absent) = super::plan(packs, &Images::all(wanted), |_, _| None);
         (segments, absent.iter().map(|row| row.blake3()).collect())
     }
 
     fn ranges(segments: &[Segment<'_>]) -> Vec<Range<u64>> {
-        segments.iter().map(|segment| segment.range(0)).collect()
+        segments.iter().map(|segment| segment.range()).collect()
     }
 
     #[test]
@@ -195,21 +184,18 @@ mod tests {
         let entries =
             [(1, 0, 0, 10), (2, 0, 10, 10), (3, 0, 20 + GAP, 10), (4, 0, 40 + 3 * GAP, 9), (5, 1, 0, 7)];
         let packs = [pack(&entries)];
-        let (segments, absent) = plan(&packs, &wanted(&[1, 3, 4, 5, 9], 20), false);
+        let (segments, absent) = plan(&packs, &wanted(&[1, 3, 4, 5, 9], 20));
         let expected = [0..10, 20 + GAP..30 + GAP, 40 + 3 * GAP..49 + 3 * GAP, 0..7];
         assert_eq!(ranges(&segments), expected);
         assert_eq!(absent, [Digest::of(&[9])]);
-        let (segments, _) = plan(&packs, &wanted(&[1, 2, 3, 4, 5], 20), false);
+        let (segments, _) = plan(&packs, &wanted(&[1, 2, 3, 4, 5], 20));
         assert_eq!(segments.iter().map(Segment::len).collect::<Vec<_>>(), [30 + GAP, 9, 7]);
-        // A location that ignores ranges gets one request for each shard.
-        let (segments, _) = plan(&packs, &wanted(&[1, 3, 4, 5], 20), true);
-        assert_eq!(ranges(&segments), [0..49 + 3 * GAP, 0..7]);
     }
 
     #[test]
     fn an_image_in_two_packs_is_fetched_once() {
         let packs = [pack(&[(1, 0, 0, 10)]), pack(&[(1, 1, 0, 10), (2, 1, 10, 10)])];
-        let (segments, absent) = plan(&packs, &wanted(&[1, 2], 20), false);
+        let (segments, absent) = plan(&packs, &wanted(&[1, 2], 20));
         assert_eq!(segments.iter().map(Segment::len).sum::<u64>(), 20);
         assert!(absent.is_empty());
     }
@@ -221,7 +207,7 @@ mod tests {
             let entries: Vec<_> = (0..images).map(|i| (i, 0, u64::from(i) * image, image)).collect();
             let all: Vec<u8> = (0..images).collect();
             let packs = [pack(&entries)];
-            let (segments, _) = plan(&packs, &wanted(&all, image), false);
+            let (segments, _) = plan(&packs, &wanted(&all, image));
             assert!((least..=most).contains(&segments.len()), "{images}: {}", segments.len());
             assert!(segments.iter().all(|segment| segment.len() <= MAX_REQUEST));
             assert_eq!(segments.iter().map(Segment::len).sum::<u64>(), u64::from(images) * image);

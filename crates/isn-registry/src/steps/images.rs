@@ -12,6 +12,7 @@ use crate::cache::Cache;
 use crate::progress::{Progress, Unit};
 use crate::registry::fetch::{Frame, Outcome, REQUESTS, Round, Sink};
 use crate::registry::segment::Segment;
+use crate::registry::work::{Reading, Work};
 use crate::registry::{Packs, Registry, Snapshot};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, count};
@@ -197,8 +198,9 @@ impl<'a> Carrier<'a> {
 }
 
 async fn fetch_all<'a>(round: &Round<'a>, segments: &[Segment<'a>], sink: &Sink<'_, 'a>) -> Result<()> {
-    let mut requests = futures_util::stream::iter(segments)
-        .map(|segment| round.fetch(segment, sink))
+    let work = Work::new(segments);
+    let mut requests = futures_util::stream::iter(0..segments.len())
+        .map(|number| round.fetch(Reading::new(&work, number), sink))
         .buffer_unordered(REQUESTS);
     while let Some(ended) = requests.next().await {
         ended?;

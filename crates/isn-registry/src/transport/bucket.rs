@@ -205,7 +205,7 @@ impl Bucket {
         let chunks =
             BucketChunks { stream: found.into_stream(), bucket: self.clone(), path: path.into(), traced };
         let chunks = Paced::new(chunks, self.locate(path), self.window);
-        Ok(Some(Body { offset, chunks: Box::new(chunks) }))
+        Ok(Some(Body { offset, ignores_range: false, chunks: Box::new(chunks) }))
     }
 }
 

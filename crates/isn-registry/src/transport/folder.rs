@@ -66,7 +66,8 @@ impl Transport for Folder {
             let Range { start, end } = range.unwrap_or(0..u64::MAX);
             file.seek(SeekFrom::Start(start)).map_err(Error::io("read", &path)).map_err(refuse)?;
             let file = file.take(end.saturating_sub(start));
-            Ok(Some(Body { offset: start, chunks: Box::new(FileChunks { file, path, traced }) }))
+            let chunks = Box::new(FileChunks { file, path, traced });
+            Ok(Some(Body { offset: start, ignores_range: false, chunks }))
         })
     }
 }

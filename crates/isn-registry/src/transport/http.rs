@@ -17,7 +17,7 @@ use super::failure::{self, Resolver, network};
 use super::pace::Paced;
 use super::response::{self, Part};
 use super::trace;
-use super::{Access, Body, BoxFuture, Chunks, Transport, Whole};
+use super::{Access, Body, BoxFuture, Chunks, Ranges, Transport, Whole};
 use crate::files;
 use isn_format::error::{Error, NetworkKind, Result, chain};
 
@@ -47,6 +47,8 @@ pub(crate) struct Http {
     retries: u32,
     /// The strong ETags of files, so that a part requested later is of the same file.
     validators: Mutex<HashMap<String, HeaderValue>>,
+    /// How the server answers requests for ranges.
+    ranges: Mutex<Ranges>,
     /// Whether the server has ever answered.
     is_reached: AtomicBool,
 }
@@ -73,6 +75,7 @@ impl Http {
             timeout: access.timeout,
             retries: access.retries,
             validators: Mutex::default(),
+            ranges: Mutex::default(),
             is_reached: AtomicBool::new(false),
         })
     }
@@ -144,6 +147,21 @@ impl Http {
         self.validators.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
     }
 
+    /// Learns from a response how the server answers requests for ranges. That it once ignored one is final:
+    /// a server that says that it sends ranges may be behind one that does not.
+    fn note_ranges(&self, asked: Option<&Range<u64>>, response: &Response) {
+        let found = match (response.status(), asked) {
+            (StatusCode::PARTIAL_CONTENT, _) => Ranges::Sent,
+            (StatusCode::OK, Some(range)) if response::is_more(response, range) => Ranges::Ignored,
+            (StatusCode::OK, _) if response::offers_ranges(response.headers()) => Ranges::Sent,
+            _ => return,
+        };
+        let mut ranges = self.ranges.lock().unwrap_or_else(PoisonError::into_inner);
+        if *ranges != Ranges::Ignored {
+            *ranges = found;
+        }
+    }
+
     fn remember(&self, path: &str, validator: Option<HeaderValue>) {
         let mut validators = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
         match validator {
@@ -158,25 +176,31 @@ impl Transport for Http {
         format!("{}/{path}", self.base)
     }
 
+    fn ranges(&self) -> Ranges {
+        *self.ranges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn open<'a>(&'a self, path: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>> {
         Box::pin(async move {
             let url = self.locate(path);
             let refuse = |why: &str| Error::network(NetworkKind::Broken, url.clone(), why);
-            let mut validator = range.as_ref().and_then(|_| self.validator(path));
-            let (mut response, mut traced) = self.request(&url, range.as_ref(), validator.as_ref()).await?;
+            let asked = range.as_ref().filter(|_| self.ranges() != Ranges::Ignored);
+            let mut validator = asked.and_then(|_| self.validator(path));
+            let (mut response, mut traced) = self.request(&url, asked, validator.as_ref()).await?;
             if validator.take().is_some() && response.status() == StatusCode::OK {
                 // The file has changed meanwhile, or this answer comes from another of the server's machines.
                 // Every piece is checked by its hash, so the part will do, and the whole file would cost
                 // more.
-                (response, traced) = self.request(&url, range.as_ref(), None).await?;
+                (response, traced) = self.request(&url, asked, None).await?;
             }
+            self.note_ranges(asked, &response);
             let offset = match response.status() {
                 StatusCode::OK => 0,
                 StatusCode::PARTIAL_CONTENT => {
                     let part = Part::of(response.headers())
                         .ok_or_else(|| refuse("sent a part without saying which"))?;
-                    let asked = range.as_ref().map_or(0..u64::MAX, Range::clone);
-                    part.check(&asked, response.content_length()).map_err(|why| refuse(&why))?;
+                    part.check(&asked.map_or(0..u64::MAX, Range::clone), response.content_length())
+                        .map_err(|why| refuse(&why))?;
                     part.range.start
                 }
                 StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
@@ -193,8 +217,11 @@ impl Transport for Http {
             if response.status() == StatusCode::PARTIAL_CONTENT {
                 self.remember(path, response::strong_etag(response.headers()));
             }
+            let ignores_range = response.status() == StatusCode::OK
+                && range.as_ref().is_some_and(|range| response::is_more(&response, range));
             let chunks = HttpChunks { response, url: url.clone(), traced };
-            Ok(Some(Body { offset, chunks: Box::new(Paced::new(chunks, url, self.timeout)) }))
+            let chunks = Box::new(Paced::new(chunks, url, self.timeout));
+            Ok(Some(Body { offset, ignores_range, chunks }))
         })
     }
 }

@@ -37,17 +37,35 @@ pub trait Transport: Send + Sync {
     fn locate(&self, path: &str) -> String;
 
     /// Opens a file, from `range.start` on if a range is given; returns `None` if there is no such file. A
-    /// transport may ignore the range: [`Body::offset`] says where the bytes begin.
+    /// transport may ignore the range: [`Body::offset`] says where the bytes begin, and
+    /// [`Body::ignores_range`] that they are the whole file.
     ///
     /// # Errors
     /// [`Error::Network`] if the file cannot be reached or read.
     fn open<'a>(&'a self, path: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>>;
+
+    /// What is known so far of how ranges are answered.
+    fn ranges(&self) -> Ranges {
+        Ranges::Sent
+    }
 
     /// Returns where a file can be read in place, if it can.
     fn at_hand(&self, path: &str) -> Option<AtHand> {
         let _ = path;
         None
     }
+}
+
+/// How a transport answers a request for a range.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ranges {
+    /// Nothing that it sent so far has shown it.
+    #[default]
+    Unknown,
+    /// With the range, as far as is known.
+    Sent,
+    /// With the whole file. Ranges are not asked for any more.
+    Ignored,
 }
 
 /// A file that is on this machine.
@@ -63,6 +81,8 @@ pub enum AtHand {
 pub struct Body {
     /// The offset of the first byte in the file.
     pub offset: u64,
+    /// Whether these are all bytes of the file, although a range was wanted.
+    pub ignores_range: bool,
     /// The bytes.
     pub chunks: Box<dyn Chunks>,
 }
@@ -81,7 +101,7 @@ pub(crate) struct Whole(Option<Bytes>);
 
 impl Whole {
     pub(crate) fn body(offset: u64, bytes: Bytes) -> Body {
-        Body { offset, chunks: Box::new(Whole(Some(bytes))) }
+        Body { offset, ignores_range: false, chunks: Box::new(Whole(Some(bytes))) }
     }
 }
 

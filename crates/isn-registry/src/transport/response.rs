@@ -3,8 +3,10 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use reqwest::StatusCode;
-use reqwest::header::{CONTENT_RANGE, DATE, ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT_RANGES, CONTENT_RANGE, DATE, ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
+use reqwest::{Response, StatusCode};
 
 /// Whether a retry of the same request may soon succeed.
 pub(super) fn is_passing(status: StatusCode) -> bool {
@@ -26,6 +28,17 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 /// Returns the ETag, if it is a strong one, which identifies every byte.
 pub(super) fn strong_etag(headers: &HeaderMap) -> Option<HeaderValue> {
     headers.get(ETAG).filter(|etag| etag.as_bytes().starts_with(b"\"")).cloned()
+}
+
+/// Whether the server says that it sends ranges of files.
+pub(super) fn offers_ranges(headers: &HeaderMap) -> bool {
+    text(headers, ACCEPT_RANGES).is_some_and(|units| units.trim().eq_ignore_ascii_case("bytes"))
+}
+
+/// Whether a response with a whole file has more than `range`, as far as it says. A request for all bytes of
+/// a file may be answered like one for the file.
+pub(super) fn is_more(response: &Response, range: &Range<u64>) -> bool {
+    range.start > 0 || response.content_length().is_none_or(|length| length > range.end)
 }
 
 /// `Content-Range: bytes START-END/LENGTH`.
