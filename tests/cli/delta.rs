@@ -102,9 +102,70 @@ fn images_are_copies_unless_links_are_asked_for() {
     pull(&sandbox, "grads@1.1", &["--to", "links", "--hardlink"]);
     assert_eq!(inode("links"), inode("grads-1.0"));
     sandbox.isn(&["verify", "links", "--expect", &second]).ok();
-    // Replacing a tree leaves other trees that share its files unchanged.
-    pull(&sandbox, "grads@1.0", &["--to", "links", "--class", "bee"]);
+    // Replacing a tree leaves other trees that share its files unchanged, and shares no more with them.
+    pull(&sandbox, "grads@1.0", &["--to", "links", "--class", "ant"]);
+    let ant = files(&sandbox, "links").into_iter().find(|(name, _)| name.ends_with(".png")).unwrap().0;
+    let inode = |tree: &str| fs::metadata(sandbox.path(tree).join(&ant)).unwrap().ino();
+    assert_ne!(inode("links"), inode("grads-1.0"));
     sandbox.isn(&["verify", "grads-1.0", "--expect", "grads@1.0", "--registry", "reg"]).ok();
+}
+
+/// The number of each image's file, and of its names.
+#[cfg(unix)]
+fn inodes(sandbox: &Sandbox, tree: &str) -> std::collections::BTreeMap<String, (u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let about = |name: &str| fs::metadata(sandbox.path(tree).join(name)).unwrap();
+    let images = files(sandbox, tree).into_iter().filter(|(name, _)| name.ends_with(".png"));
+    images.map(|(name, _)| (name.clone(), (about(&name).ino(), about(&name).nlink()))).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn what_a_replaced_tree_has_is_neither_read_again_nor_written() {
+    let (sandbox, first, second) = two_versions();
+    pull(&sandbox, "grads@1.0", &["--to", "birds"]);
+    let before = inodes(&sandbox, "birds");
+    assert_eq!(pull(&sandbox, "grads@1.1", &["--to", "birds"])["reused_images"], 24);
+    let after = inodes(&sandbox, "birds");
+    assert!(before.iter().all(|(name, inode)| after[name] == *inode), "{before:?} {after:?}");
+    assert!(after.values().all(|(_, names)| *names == 1), "{after:?}");
+    sandbox.isn(&["verify", "birds", "--expect", &second]).ok();
+    // A damaged image is not taken over, though its length and time are the same.
+    let image = sandbox.path("birds").join(before.keys().next().unwrap());
+    let (time, mut bytes) = (fs::metadata(&image).unwrap().modified().unwrap(), fs::read(&image).unwrap());
+    bytes[30] ^= 1;
+    fs::write(&image, &bytes).unwrap();
+    fs::File::options().write(true).open(&image).unwrap().set_modified(time).unwrap();
+    let args = ["pull", "grads@1.0", "--registry", "reg", "--to", "birds"];
+    sandbox.isn(&args).fails(1, "damaged or edited");
+    bytes[30] ^= 1;
+    fs::write(&image, &bytes).unwrap();
+    sandbox.isn(&args).ok();
+    sandbox.isn(&["verify", "birds", "--expect", &first]).ok();
+}
+
+#[cfg(unix)]
+#[test]
+fn what_an_ended_pull_took_over_is_not_shared_with_a_tree_that_stays() {
+    let (sandbox, _) = Sandbox::published();
+    let shards = sandbox.objects("reg", ".tar.zst");
+    sandbox.build_second_version();
+    let second = sandbox.publish("out2");
+    let new = sandbox.objects("reg", ".tar.zst").into_iter().find(|shard| !shards.contains(shard)).unwrap();
+    pull(&sandbox, "grads@1.0", &["--to", "birds"]);
+    let shard = sandbox.read(&new);
+    fs::remove_file(sandbox.path(&new)).unwrap();
+    sandbox.isn(&["pull", "grads@1.1", "--registry", "reg", "--to", "birds"]).fails(3, "is missing");
+    assert!(inodes(&sandbox, "birds").values().all(|(_, names)| *names == 2));
+    sandbox.isn(&["verify", "birds", "--expect", "grads@1.0", "--registry", "reg"]).ok();
+    fs::rename(sandbox.path("birds"), sandbox.path("stays")).unwrap();
+    sandbox.write(&new, &shard);
+    pull(&sandbox, "grads@1.1", &["--to", "birds"]);
+    for tree in ["birds", "stays"] {
+        assert!(inodes(&sandbox, tree).values().all(|(_, names)| *names == 1), "{tree}");
+    }
+    sandbox.isn(&["verify", "birds", "--expect", &second]).ok();
+    assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
 }
 
 #[test]

@@ -239,3 +239,29 @@ fn a_folder_of_isn_is_marked_on_disk_before_anything_is_in_it() {
     let steps = [made, marked, placed, named, used];
     assert!(steps.is_sorted(), "{steps:?}");
 }
+
+/// A name that leads to a new tree must not outlive its images. An image that the old tree had is on disk.
+#[test]
+fn an_upgrade_reads_each_image_once_and_is_on_disk_before_it_shows() {
+    if !can_trace() {
+        return;
+    }
+    let (sandbox, _) = Sandbox::published();
+    sandbox.build_second_version();
+    sandbox.publish("out2");
+    sandbox.isn(&["pull", "grads@1.0", "--registry", "reg", "--to", "tree"]).ok();
+    let calls = calls(&sandbox, &["pull", "grads@1.1", "--registry", "reg", "--to", "tree"]);
+    let all = calls.join("\n");
+    let shown = calls.iter().position(|line| line.contains("RENAME_EXCHANGE")).expect(&all);
+    let before = |call: &str, end: &str| {
+        calls[..shown].iter().filter(|line| line.contains(call) && line.contains(end)).count()
+    };
+    let opened = |name: &str| before("open", &format!("{name}\""));
+    // The last number on such a line is that of the open file.
+    assert_eq!((before("link", "ant_3.png"), opened("ant_3.png"), before("fsync(", "ant_3.png>")), (1, 1, 0));
+    assert_eq!((opened("ant_new.png"), before("fsync(", "ant_new.png>")), (2, 1), "{all}");
+    assert_eq!((before("syncfs(", ""), before("linkat(", ".png")), (0, 24), "{all}");
+    for name in ["B3SUMS", "classes.csv", "ISN.json", "tree", "tree/val", "tree/val/ant"] {
+        assert_eq!(before("fsync(", &format!("{name}>")), 1, "{name} in {all}");
+    }
+}

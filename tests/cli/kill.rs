@@ -152,6 +152,40 @@ fn a_killed_pull_leaves_no_tree_or_a_whole_one() {
 }
 
 #[test]
+fn a_killed_upgrade_leaves_the_old_tree_or_the_new_one() {
+    use std::os::unix::fs::MetadataExt as _;
+    let (sandbox, _) = Sandbox::published();
+    sandbox.build_second_version();
+    sandbox.publish("out2");
+    let pull = |version: &str| {
+        sandbox.isn(&["pull", version, "--registry", "reg", "--to", "tree"]).ok();
+        files(&sandbox, "tree")
+    };
+    let (old, new) = (pull("grads@1.0"), pull("grads@1.1"));
+    let args = ["pull", "grads@1.1", "--registry", "reg", "--to", "tree"];
+    let hit = kill_at_many_points(
+        &sandbox,
+        &args,
+        || {
+            remove(&sandbox, &["tree"]);
+            assert!(pull("grads@1.0") == old);
+        },
+        |finished| {
+            let found = files(&sandbox, "tree");
+            assert!(found == new || (found == old && !finished), "neither tree is whole");
+            assert!(pull("grads@1.1") == new, "the rerun ended in other bytes");
+            let left = sandbox.leftovers();
+            assert!(left.iter().all(|name| name.ends_with("-lock")), "{left:?}");
+            for (name, _) in &new {
+                let about = std::fs::metadata(sandbox.path("tree").join(name)).unwrap();
+                assert_eq!(about.nlink(), 1, "{name}");
+            }
+        },
+    );
+    assert!(hit > KILLS / 4, "{hit} of {KILLS} kills hit");
+}
+
+#[test]
 fn a_killed_export_leaves_nothing_under_its_name() {
     let (sandbox, _) = Sandbox::published_large();
     let export = ["export", "grads@1.0", "--registry", "reg", "--as", "tfrecord", "--to", "out"];

@@ -14,6 +14,7 @@ mod own;
 mod place;
 mod read;
 mod removal;
+mod sync;
 mod users;
 mod whole;
 mod workplace;
@@ -23,7 +24,7 @@ pub(crate) use below::{open_nofollow, read_nofollow};
 pub(crate) use guard::check_private;
 pub use guard::{Guard, read_guarded};
 pub use lock::{Lock, is_same, tell_of_waiting};
-pub(crate) use lock::{identity, wait_for_lock};
+pub(crate) use lock::{identity, names, wait_for_lock};
 pub use own::OwnFolder;
 pub(crate) use place::{
     check_apart, check_is_path, check_movable, check_not_around_us, exchange_at_once, is_free, overlap,
@@ -34,6 +35,8 @@ pub(crate) use read::{
     as_input, has_bytes, open_listed, open_named, read_capped, read_input, read_to_cap, regular,
 };
 pub use read::{if_there, open, read_beside, read_capped_if_there, read_text};
+pub(crate) use sync::sync_tree;
+pub use sync::{sync_dir, sync_file_system};
 pub use users::{Replaced, check_output, check_replaced, overwrite, write_output};
 pub(crate) use users::{behind_links, no_file, overwrite_locked, overwrite_private, read_users_own};
 pub use workplace::{Workplace, take_kept};
@@ -309,49 +312,6 @@ pub(crate) fn free_space(path: &Path) -> Option<(u64, u64)> {
     }
 }
 
-/// Returns once everything written to the file system of `dir` is on disk. One call for a whole tree is more
-/// than ten times faster than an fsync for each file.
-///
-/// # Errors
-/// [`Error::Io`] if the file system cannot be synced.
-pub fn sync_file_system(dir: &Path) -> Result<()> {
-    let file = File::open(dir).map_err(Error::io("open", dir))?;
-    #[cfg(target_os = "linux")]
-    rustix::fs::syncfs(&file).map_err(|e| Error::io("sync", dir)(e.into()))?;
-    #[cfg(not(target_os = "linux"))]
-    {
-        drop(file);
-        for (path, _) in walk(dir)? {
-            let path = dir.join(path);
-            File::open(&path).and_then(|f| f.sync_all()).map_err(Error::io("sync", &path))?;
-        }
-    }
-    Ok(())
-}
-
-/// Returns once the names in a folder are on disk: what was created, renamed or removed there.
-///
-/// # Errors
-/// [`Error::Io`] if the disk fails. A file system that cannot sync folders is no error.
-pub fn sync_dir(dir: &Path) -> Result<()> {
-    // Windows has no folder handles to sync.
-    #[cfg(unix)]
-    File::open(dir).and_then(|dir| tolerate(dir.sync_all())).map_err(Error::io("sync folder", dir))?;
-    #[cfg(not(unix))]
-    let _ = dir;
-    Ok(())
-}
-
-/// Accepts that a file system cannot sync folders: nothing more can be done there. Any other error means that
-/// the disk failed.
-#[cfg(unix)]
-fn tolerate(synced: io::Result<()>) -> io::Result<()> {
-    match synced {
-        Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
-        other => other,
-    }
-}
-
 /// Whether nothing is at `path`, links followed: not that it cannot be looked at.
 pub fn is_absent(path: &Path) -> bool {
     let absent = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
@@ -429,22 +389,5 @@ mod tests {
         assert!(path.is_dir());
         fs::write(dir.path().join("file"), "").unwrap();
         assert!(create_dir_all_synced(&dir.path().join("file/b")).is_err());
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn a_folder_that_cannot_be_synced_is_told_from_a_disk_that_fails() {
-        use rustix::io::Errno;
-        let synced = |errno: Errno| tolerate(Err(errno.into()));
-        for unsupported in [Errno::INVAL, Errno::NOTSUP, Errno::NOSYS] {
-            assert!(synced(unsupported).is_ok(), "{unsupported}");
-        }
-        for failed in [Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::ROFS] {
-            assert!(synced(failed).is_err(), "{failed}");
-        }
-        let dir = tempfile::tempdir().unwrap();
-        sync_dir(dir.path()).unwrap();
-        let error = sync_dir(&dir.path().join("none")).unwrap_err().to_string();
-        assert!(error.starts_with("cannot sync folder"), "{error}");
     }
 }

@@ -151,6 +151,20 @@ pub(crate) fn identity(about: &Metadata) -> Option<(u64, u64)> {
     }
 }
 
+/// Returns how many names a file has; `None` if the system does not say.
+pub(crate) fn names(about: &Metadata) -> Option<u64> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        Some(about.nlink())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = about;
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -149,7 +149,7 @@ impl Below {
         #[cfg(unix)]
         {
             // Opened again, since the directory handle for lookups may be one that cannot be synced.
-            let synced = self.dir.open(".").and_then(|dir| super::tolerate(dir.into_std().sync_all()));
+            let synced = self.dir.open(".").and_then(|dir| super::sync::tolerate(dir.into_std().sync_all()));
             synced.map_err(Error::io("sync folder", &self.path))?;
         }
         Ok(())

@@ -255,12 +255,18 @@ impl Pull<'_> {
         // What is to be built, or to come from a build, is not taken from what was fetched.
         let is_fetched = options.source.is_none() && self.built.is_none();
         let missing = match is_fetched {
-            true => staging.missing(rows, options.jobs)?,
+            true => staging.missing(rows, options.reuse, options.jobs)?,
             false => staging.nothing_of(rows.to_vec())?,
         };
         staging.create_folders(&missing)?;
         let cache = self.client.cache.as_ref().filter(|_| is_fetched);
-        let trees = cache.map(|cache| seeds::trees(&self.to, cache)).unwrap_or_default();
+        let places = seeds::Places {
+            trees: cache.map(|cache| seeds::trees(&self.to, cache)).unwrap_or_default(),
+            replaced: match destination {
+                Destination::Earlier { seen, .. } => Some((&self.to, seen)),
+                _ => None,
+            },
+        };
         // Images that share their blocks with another tree need no space; all others do, wherever they come
         // from.
         let has_room = |missing: &[RowRef<'_>]| {
@@ -268,7 +274,7 @@ impl Pull<'_> {
                 .inspect_err(|_| staging.discard_if_empty())
         };
         let seeds::Reused { missing, said: copied } =
-            seeds::reuse(&trees, missing, staging.root(), options.reuse, options.jobs, &has_room)?;
+            seeds::reuse(&places, missing, staging.root(), options.reuse, options.jobs, &has_room)?;
         let reused_images = (rows.len() - missing.len()) as u64;
         let mut built_from = self.built_from();
         if !missing.is_empty() {
@@ -297,7 +303,13 @@ impl Pull<'_> {
             _ => None,
         };
         let changed = match staging.finish(&self.to, destination, self.progress)? {
-            Finished::InPlace { said } => {
+            Finished::InPlace { edited: Some(edited), said } => {
+                said.iter().for_each(|said| self.progress.note(&format!("warning: {said}")));
+                let is = self.snapshot.head.manifest.id();
+                let why = format!(", and is {is}, edited during the pull (changed: {})", edited.display());
+                return Err(Error::exists(There::Changed, self.to.display(), why));
+            }
+            Finished::InPlace { said, edited: None } => {
                 let said = copied.into_iter().chain(said).collect();
                 return Ok(Some(Written { reused_images, replaced, said }));
             }

@@ -1,6 +1,6 @@
 //! [`Seen`]: the recorded state of a tree, to find out whether somebody has written to it since.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -40,6 +40,33 @@ impl Seen {
             }
         }
         Ok(Seen(found))
+    }
+
+    /// Whether a file is the one that was seen at `path`, and unchanged.
+    pub(super) fn has(&self, path: &Path, about: &Metadata) -> bool {
+        self.0.get(path) == Some(&Mark::of(about))
+    }
+
+    /// Returns the first path below another folder of a file that was seen, under any path, and written to
+    /// since.
+    pub(super) fn change_of_shared(&self, other: &Path) -> Option<PathBuf> {
+        let known: HashMap<(u64, u64), &Mark> =
+            self.0.values().filter_map(|mark| Some((mark.identity?, mark))).collect();
+        let is_changed = |mark: &Mark| {
+            mark.identity.and_then(|identity| known.get(&identity)).is_some_and(|seen| *seen != mark)
+        };
+        Seen::of(other).ok()?.0.into_iter().find(|(_, mark)| is_changed(mark)).map(|(path, _)| path)
+    }
+
+    /// Returns the paths of the files that are files of another folder as well, under any path.
+    pub(super) fn shared(&self, other: &Seen) -> Vec<&Path> {
+        let theirs: HashSet<(u64, u64)> = other.files().filter_map(|(_, mark)| mark.identity).collect();
+        let is_shared = |mark: &Mark| mark.identity.is_some_and(|identity| theirs.contains(&identity));
+        self.files().filter(|(_, mark)| is_shared(mark)).map(|(path, _)| path).collect()
+    }
+
+    fn files(&self) -> impl Iterator<Item = (&Path, &Mark)> {
+        self.0.iter().filter(|(_, mark)| mark.written.is_some()).map(|(path, mark)| (path.as_path(), mark))
     }
 
     /// Returns the first path below `root` that was added, removed or changed since. A folder that cannot be

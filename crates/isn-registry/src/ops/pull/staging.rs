@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::PullOptions;
 use super::destination::{Destination, is_whole_tree};
+use super::seeds::Reuse;
 use super::seen::Seen;
 use crate::files::{self, Workplace};
 use crate::progress::Progress;
@@ -45,6 +46,8 @@ pub(super) enum Finished {
         /// Messages for the user: where the old tree is, if somebody wrote to it at the last moment, and what
         /// could not be removed.
         said: Vec<String>,
+        /// The path of an image in it that somebody wrote to at the last moment, when it was in the old tree.
+        edited: Option<PathBuf>,
     },
     /// It is not in place, because something else was put there meanwhile, or this path in the old tree was
     /// changed.
@@ -134,13 +137,19 @@ impl Staging {
     }
 
     /// Returns the images that are not here yet, whole and right. Removes everything else that is here.
-    pub(super) fn missing<'a>(&self, rows: &[RowRef<'a>], jobs: usize) -> Result<Vec<RowRef<'a>>> {
+    pub(super) fn missing<'a>(
+        &self,
+        rows: &[RowRef<'a>],
+        reuse: Reuse,
+        jobs: usize,
+    ) -> Result<Vec<RowRef<'a>>> {
         let known: HashMap<&str, RowRef<'_>> = rows.iter().map(|row| (row.path().as_str(), *row)).collect();
         let found = files::walk(&self.root)?;
         let check = |(path, kind): &(String, files::Kind)| -> Result<Option<String>> {
             let file = self.root.join(path);
             if let (Some(row), files::Kind::File(length)) = (known.get(path.as_str()), kind)
                 && row.length() == *length
+                && (reuse == Reuse::HardLink || !has_other_names(&file))
                 && Digest::of(&files::read_capped(&file, row.length())?) == row.blake3()
             {
                 return Ok(Some(path.clone()));
@@ -170,7 +179,10 @@ impl Staging {
         destination: &Destination,
         progress: &dyn Progress,
     ) -> Result<Finished> {
-        files::sync_file_system(&self.root)?;
+        // All of the new tree is on disk before it gets its name, so after a power cut that name leads to the
+        // old tree or to the new one, whole. The bytes of an image that both have are on disk already, under
+        // its old name; its new name keeps them when the old one goes.
+        files::sync_tree(&self.root)?;
         self.work.own.check()?;
         let replaced = match destination {
             Destination::Earlier { seen, .. } => {
@@ -188,7 +200,8 @@ impl Staging {
         };
         // It is done, whatever becomes of what is left.
         let stays = if replaced.is_staged { None } else { self.discard() };
-        Ok(Finished::InPlace { said: replaced.said.into_iter().chain(stays).collect() })
+        let said = replaced.said.into_iter().chain(stays).collect();
+        Ok(Finished::InPlace { said, edited: replaced.edited })
     }
 
     /// Exchanges the tree with the one at `to`. Keeps the old one if somebody has written to it since it was
@@ -206,8 +219,10 @@ impl Staging {
         });
         let mut unsettled = exchanged?;
         progress.complete();
-        // From here on nobody finds the old tree by its name, so later writes cannot get into it.
+        // From here on nobody finds the old tree by its name, so later writes get into the new one.
         let is_changed = seen.change(&whole).is_some();
+        // A write to an image that both trees have, just before the exchange, is one to the new tree as well.
+        let edited = if is_changed { seen.change_of_shared(to) } else { None };
         if !is_changed && unsettled.is_none() {
             // If its removal is interrupted, the remains must not be taken for a tree that somebody has
             // changed.
@@ -234,7 +249,7 @@ impl Staging {
             )
         });
         let said = said.into_iter().chain(is_changed.then(|| told(to, &kept))).collect();
-        Ok(Replaced { said, is_staged })
+        Ok(Replaced { said, is_staged, edited })
     }
 
     /// Returns the path of another folder in the staging folder, which is removed with it.
@@ -268,6 +283,8 @@ struct Replaced {
     said: Vec<String>,
     /// Whether the old tree is still in the staging folder, which must then be kept.
     is_staged: bool,
+    /// The path in the new tree of an image that somebody wrote to after it was taken over.
+    edited: Option<PathBuf>,
 }
 
 fn discard(work: &Workplace) -> Option<String> {
@@ -309,6 +326,28 @@ fn rescue(work: &Workplace, to: &Path, jobs: usize, progress: &dyn Progress) -> 
     Ok(is_put_back)
 }
 
+/// Whether a killed run linked a file to another tree. That one may not be the tree that is replaced any
+/// more, and would then stay: an edit must not show in both.
+fn has_other_names(file: &Path) -> bool {
+    std::fs::symlink_metadata(file).is_ok_and(|about| files::names(&about).is_some_and(|names| names > 1))
+}
+
+/// Gives a tree that is kept files of its own, in place of those that the tree at `to` has taken over.
+fn part(tree: &Path, to: &Path) -> Result<()> {
+    // Nothing is at `to` if nothing was exchanged.
+    let Ok(other) = Seen::of(to) else { return Ok(()) };
+    let seen = Seen::of(tree)?;
+    let shared = seen.shared(&other);
+    for path in &shared {
+        let path = tree.join(path);
+        let copy = files::temp_file_in(files::parent(&path))?;
+        std::fs::copy(&path, copy.path()).map_err(Error::io("copy", &path))?;
+        copy.persist(&path).map_err(|e| Error::io("write", &path)(e.error))?;
+    }
+    // It may be the only tree whose names are on disk.
+    if shared.is_empty() { Ok(()) } else { files::sync_tree(tree) }
+}
+
 /// Removes what a killed run left, except files of the user. Returns a message about what cannot be removed.
 fn clear_up(to: &Path, key: &str, jobs: usize, progress: &dyn Progress) -> Result<Option<String>> {
     let Some(work) = Workplace::abandoned(to, key)? else { return Ok(None) };
@@ -316,8 +355,9 @@ fn clear_up(to: &Path, key: &str, jobs: usize, progress: &dyn Progress) -> Resul
     Ok(discard(&work))
 }
 
-/// Moves the tree that was at `to` to a new name beside it.
+/// Moves the tree that was at `to` to a new name beside it, with files of its own.
 fn keep(tree: &Path, to: &Path) -> Result<PathBuf> {
+    part(tree, to)?;
     let name = to.file_name().unwrap_or_default().to_string_lossy();
     let mut number = 1;
     loop {
@@ -359,11 +399,39 @@ mod tests {
             assert_eq!(std::fs::read_to_string(to.join("a")).unwrap(), number.to_string());
             let kept = dir.path().join(format!("tree.before-{number}"));
             let said = write.then(|| told(&to, &kept)).into_iter().collect();
-            assert_eq!(replaced, Replaced { said, is_staged: false });
+            assert_eq!(replaced, Replaced { said, is_staged: false, edited: None });
             if write {
                 assert_eq!(std::fs::read_to_string(kept.join("notes")).unwrap(), number.to_string());
             }
         }
         assert_eq!(files::names_in(dir.path()).unwrap(), ["tree", "tree.before-1", "tree.before-2"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_tree_that_is_kept_shares_nothing_with_the_one_in_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let to = dir.path().join("tree");
+        std::fs::create_dir(&to).unwrap();
+        for name in ["a", "b", "c"] {
+            std::fs::write(to.join(name), "old").unwrap();
+        }
+        let work = Workplace::open(&to, "key").unwrap().unwrap();
+        let staging = Staging { root: work.own.folder(TREE).unwrap(), work, is_changed: false };
+        let seen = Seen::of(&to).unwrap();
+        std::fs::hard_link(to.join("a"), staging.root.join("a")).unwrap();
+        std::fs::hard_link(to.join("b"), staging.root.join("elsewhere")).unwrap();
+        std::fs::write(staging.root.join("c"), "new").unwrap();
+        // Just before the exchange, somebody edits an image that both trees have.
+        std::fs::write(to.join("b"), "edited").unwrap();
+        let replaced = staging.exchange(&to, &seen, &Silent).unwrap();
+        assert_eq!(staging.discard(), None);
+        assert_eq!(replaced.edited.as_deref(), Some(Path::new("elsewhere")));
+        let kept = dir.path().join("tree.before-1");
+        let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
+        assert_eq!(["a", "b", "c"].map(|name| read(kept.join(name))), ["old", "edited", "old"]);
+        assert_eq!(["a", "elsewhere", "c"].map(|name| read(to.join(name))), ["old", "edited", "new"]);
+        assert!(["a", "b", "c"].iter().all(|name| !has_other_names(&kept.join(name))));
+        assert!(["a", "elsewhere", "c"].iter().all(|name| !has_other_names(&to.join(name))));
     }
 }
