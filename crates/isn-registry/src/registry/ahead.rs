@@ -38,6 +38,7 @@ impl Registry {
         ahead.ask(layout::REGISTRY_JSON, MAX_HINT, |_| ());
         ahead.ask(&layout::LOG.checkpoint(), MAX_CHECKPOINT, |_| ());
         let trail = Trail { ahead: ahead.clone(), cache: self.cache.clone(), needs };
+        let _ = self.trail.set(trail.clone());
         let hint = match reference {
             DatasetRef::Version(id, _) => return trail.release(id),
             DatasetRef::Newest(name) => layout::versions(name),
@@ -52,9 +53,18 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// As [`Registry::look_ahead`], from a manifest on: a log that is remembered may lead to it first.
+    pub(super) fn look_ahead_from(&self, manifest: &ObjectRef) {
+        if let Some(trail) = self.trail.get() {
+            trail.clone().manifest(*manifest);
+        }
+    }
+}
+
 /// Follows the names in files that nobody has checked yet.
 #[derive(Clone)]
-struct Trail {
+pub(super) struct Trail {
     ahead: Ahead,
     cache: Option<Cache>,
     needs: Needs,

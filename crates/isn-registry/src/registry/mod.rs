@@ -26,9 +26,10 @@ pub use lists::Packs;
 pub use snapshot::{Head, Snapshot, UNSIGNED};
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 
+use ahead::Trail;
 use locations::{Complaints, Location};
 use serde::{Deserialize, Serialize};
 
@@ -138,6 +139,7 @@ pub struct Registry {
     attests: AtomicBool,
     /// Its own location, if that is distant enough to be asked early.
     ahead: Option<Ahead>,
+    trail: OnceLock<Trail>,
 }
 
 /// Whether a location is the URL of a web server.
@@ -242,6 +244,7 @@ impl Registry {
             is_offline: false,
             attests: AtomicBool::new(false),
             ahead: None,
+            trail: OnceLock::new(),
         }
     }
 
@@ -449,6 +452,7 @@ impl Registry {
             let why = format!("is said to have {} bytes: too many", manifest_ref.length);
             return Err(Error::integrity(what, why));
         }
+        self.look_ahead_from(&manifest_ref);
         let manifest = Manifest::parse(&what, &self.object(ObjectKind::Manifest, &manifest_ref).await?)?;
         let (logged, warnings, withdrawn) = (None, Vec::new(), None);
         Ok(Head { signed_by, logged, is_own: false, warnings, withdrawn, manifest_ref, manifest })

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::Shared;
 
-use super::{AtHand, Body, BoxFuture, Transport, Whole, read};
+use super::{AtHand, Body, BoxFuture, Ranges, Transport, Whole, read};
 use isn_format::error::{Error, Result};
 
 /// What became of a file that was asked for. An error goes to the first who reads the file.
@@ -25,19 +25,25 @@ type Shown = Shared<BoxFuture<'static, Arc<Answer>>>;
 #[derive(Clone)]
 pub(crate) struct Ahead {
     transport: Arc<dyn Transport>,
-    asked: Arc<Mutex<HashMap<String, Shown>>>,
+    /// The files that were asked for, until they are read; `None` for those that were read.
+    files: Arc<Mutex<HashMap<String, Option<Shown>>>>,
     /// The bytes that came and that nobody has read yet.
     unread: Arc<AtomicU64>,
 }
 
 impl Ahead {
     pub(crate) fn new(transport: Box<dyn Transport>) -> Self {
-        Ahead { transport: transport.into(), asked: Arc::default(), unread: Arc::default() }
+        Ahead { transport: transport.into(), files: Arc::default(), unread: Arc::default() }
     }
 
     /// Begins to read a file of at most `cap` bytes, and calls `then` with them before anybody else sees them.
-    /// The next [`Transport::open`] of the file gets the answer. Must be called in a runtime.
+    /// The next [`Transport::open`] of the file gets the answer. Does nothing if the file has been opened
+    /// already: who reads it is further than who asks. Must be called in a runtime.
     pub(crate) fn ask(&self, path: &str, cap: u64, then: impl FnOnce(&[u8]) + Send + 'static) {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if files.contains_key(path) {
+            return;
+        }
         let (transport, file, unread) = (self.transport.clone(), path.to_string(), self.unread.clone());
         let answer = async move {
             Arc::new(match read(transport.as_ref(), &file, cap).await {
@@ -54,7 +60,7 @@ impl Ahead {
         let shown = answer.boxed().shared();
         // Nobody may wait for it for a while.
         tokio::spawn(shown.clone());
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(path.into(), shown);
+        files.insert(path.into(), Some(shown));
     }
 
     /// Returns how many bytes came that nobody has read.
@@ -70,7 +76,10 @@ impl Transport for Ahead {
 
     fn open<'a>(&'a self, path: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>> {
         let asked = match range {
-            None => self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(path),
+            None => {
+                let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+                files.insert(path.into(), None).flatten()
+            }
             Some(_) => None,
         };
         Box::pin(async move {
@@ -92,6 +101,10 @@ impl Transport for Ahead {
             }
             self.transport.open(path, range).await
         })
+    }
+
+    fn ranges(&self) -> Ranges {
+        self.transport.ranges()
     }
 
     fn at_hand(&self, path: &str) -> Option<AtHand> {
