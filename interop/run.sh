@@ -56,7 +56,7 @@ need strace strace || true
 # The slowest checks first.
 able python_package
 able buckets npm npm
-able real_images /usr/bin/time time
+able real_images /usr/bin/time time parallel parallel
 able golden_vectors
 able logs go golang-go /usr/share/gocode/src/golang.org/x/mod golang-golang-x-mod-dev
 able review_by_keyboard chromium chromium chromedriver chromium-driver
@@ -96,11 +96,16 @@ pillow() {
     "$isn" pull demobirds@1.0 --to "$work/demobirds" --quiet
     "$work/venv-pillow/bin/python" interop/pillow.py registry "$work/demobirds"
 }
+parts() {
+    mkdir "$work/parts"
+    interop/parts.sh "$isn" "$data" "$work/parts" python3
+}
 real_images() {
     step "Pillow reads every image of demobirds with the index's pixels" pillow
     if [ -d "$data/ilsvrc-slice" ]; then
         step "the slice of ImageNet: build, publish, python3 -m http.server, pull" \
             interop/slice.sh "$isn" "$data" "$work"
+        step "the slice in 2, 3 and 7 parts, by GNU parallel (Ray and Slurm where they are)" parts
         step "ImageNet's layouts: tars by GNU tar, Kaggle's folders, parquet by pyarrow; rebuild-only" \
             interop/layouts.sh "$isn" "$data" "$work" "$work/venv-pillow/bin/python"
         step "raw ImageNet images and photographs in Pillow" \

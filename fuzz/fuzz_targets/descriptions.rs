@@ -3,12 +3,12 @@
 #![no_main]
 
 use isn_format::class::{classes_csv, parse_classes};
-use isn_format::index::Index;
+use isn_format::index::{Full, Index, Sources};
 use isn_format::manifest::Manifest;
 use isn_format::pack::Pack;
 use isn_format::split::Assignments;
+use isn_format::sums::Sums;
 use isn_format::table::Table;
-use isn_format::tree::Sums;
 use libfuzzer_sys::fuzz_target;
 
 const MANIFEST: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/manifest.json"));
@@ -22,6 +22,15 @@ fuzz_target!(|data: &[u8]| {
             let classes = manifest.objects.classes.blake3;
             let _ = Index::parse("fuzz", bytes, &manifest, &classes);
             let _ = Index::parse("fuzz", &isn_compressed(bytes), &manifest, &classes);
+            // No hash stands before the columns here.
+            if let Ok(index) = Index::parse_signed("fuzz", &isn_compressed(bytes), &manifest) {
+                let sources =
+                    Sources::parse("fuzz", &isn_compressed(bytes), &index).expect("the same object");
+                let full = Full { index: &index, sources: &sources };
+                let again = full.to_bytes().expect("what was read can be written");
+                let read = Index::parse_signed("fuzz", &again, &manifest).expect("and read");
+                assert!(read == index && Sources::parse("fuzz", &again, &read).expect("and read") == sources);
+            }
         }
         2 => {
             let _ = Pack::parse("fuzz", bytes, 1000);

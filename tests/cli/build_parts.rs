@@ -6,8 +6,8 @@ use crate::sandbox::{Ran, Sandbox, contents};
 
 const CLASSES: [&str; 3] = ["ant", "bee", "cat"];
 
-/// A source of three classes of `count` images of 77 kB, some of which repeat others: at the ends, and from part
-/// to part.
+/// A source of three classes of `count` images of 77 kB, some of which repeat others: at the ends, and from
+/// part to part.
 fn with_source(count: usize) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.noise("raw", &CLASSES, count);

@@ -183,6 +183,10 @@ fn docs_are_wrapped() {
     // Comments are, too, but for the rows of tables.
     for folder in ["src", "crates", "python/src", "tests/cli", "fuzz/fuzz_targets"] {
         for (path, _) in isn_registry::files::walk(&root.join(folder)).unwrap() {
+            // Most of it is zune-jpeg's, as it was published.
+            if format!("{folder}/{path}").starts_with("crates/isn-jpeg/src/") && !path.ends_with("/fast.rs") {
+                continue;
+            }
             let Some(text) = path.ends_with(".rs").then(|| root.join(folder).join(&path)) else { continue };
             for (number, line) in (1..).zip(std::fs::read_to_string(&text).unwrap().lines()) {
                 let comment = line.trim_start().strip_prefix("//").filter(|_| line.chars().count() > 110);

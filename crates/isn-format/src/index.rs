@@ -418,6 +418,16 @@ impl Index {
     pub fn parse(what: &str, compressed: &[u8], manifest: &Manifest, classes: &Digest) -> Result<Self> {
         let cap = manifest.images.saturating_mul(MAX_ROW);
         check_sums(what, Lines::new(what, compressed, cap)?, manifest, classes)?;
+        Self::parse_signed(what, compressed, manifest)
+    }
+
+    /// As [`Index::parse`], of a manifest that somebody trusted has signed: it is read once, and
+    /// [`crate::description`] checks the dataset hash.
+    ///
+    /// # Errors
+    /// As [`Index::parse`], but for the dataset hash.
+    pub fn parse_signed(what: &str, compressed: &[u8], manifest: &Manifest) -> Result<Self> {
+        let cap = manifest.images.saturating_mul(MAX_ROW);
         let mut lines = Lines::new(what, compressed, cap)?;
         let mut columns = Columns::default();
         while let Some(row) = lines.next_row::<Wire<'_>>()? {

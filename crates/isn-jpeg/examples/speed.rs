@@ -1,5 +1,5 @@
-//! `speed ROUNDS PATH...` decodes the JPEGs below the paths by zune-jpeg and by isn-jpeg in turn, and prints the
-//! median processor time of each for a file, and of their ratio in a round.
+//! `speed ROUNDS PATH...` decodes the JPEGs below the paths by zune-jpeg and by isn-jpeg in turn, and prints
+//! the median processor time of each for a file, and of their ratio in a round.
 
 use std::path::{Path, PathBuf};
 

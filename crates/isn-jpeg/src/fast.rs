@@ -1,13 +1,13 @@
 //! Decodes blocks of sequential scans faster than `bitstream` does, as long as nothing is unusual.
 //!
-//! The bytes of a scan are copied into a [`Window`] without their stuffing, up to the next marker, so that the
-//! loop over coefficients has to look for neither. One lookup gives two coefficients if both fit.
+//! The bytes of a scan are copied into a [`Window`] without their stuffing, up to the next marker, so that
+//! the loop over coefficients has to look for neither. One lookup gives two coefficients if both fit.
 //!
 //! Near a marker or the end of the file, and at a code that does not exist or a run that leaves the block, a
-//! block is given up: `BitStream` gets the state that it would have had before this block, and decodes the block
-//! and what follows, up to the next restart marker. So what a damaged file gives is decided there alone. That
-//! state depends only on the position, because `BitStream` takes 32 bits whenever it has fewer than 32 before a
-//! code, and no code with its value has more than 31.
+//! block is given up: `BitStream` gets the state that it would have had before this block, and decodes the
+//! block and what follows, up to the next restart marker. So what a damaged file gives is decided there
+//! alone. That state depends only on the position, because `BitStream` takes 32 bits whenever it has fewer
+//! than 32 before a code, and no code with its value has more than 31.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -18,7 +18,8 @@ use zune_core::bytestream::{ZByteReaderTrait, ZReader};
 use crate::huffman::{HuffmanTable, HUFF_LOOKAHEAD};
 use crate::misc::UN_ZIGZAG;
 
-/// The bits that look up one coefficient or two. With 11, tables take more than the processor's nearest cache.
+/// The bits that look up one coefficient or two. With 11, tables take more than the processor's nearest
+/// cache.
 const FAST: u32 = 10;
 
 /// An entry is, from the lowest bits: the bits that it consumes (8); the steps to the position after its last
@@ -34,7 +35,8 @@ const LONG: u64 = 64;
 /// A block of 64 coefficients, and places to write to for what has none; or the factors for their positions.
 pub(crate) const WIDE_BLOCK: usize = 256;
 
-/// By position after a coefficient, its place in the block; without a coefficient, one that is not in the block.
+/// By position after a coefficient, its place in the block; without a coefficient, one that is not in the
+/// block.
 const PLACES: [u8; WIDE_BLOCK] = {
     let mut places = [64; WIDE_BLOCK];
     let mut after = 1;
@@ -184,8 +186,8 @@ impl Window {
         Rest { bits: u64::from(u32::from_be_bytes(last)) & ((1 << count) - 1), count }
     }
 
-    /// Decodes a block into one of zeros, and returns the position after its last coefficient. `None` if it is
-    /// not for here: then the position is still before it, but coefficients may have been written.
+    /// Decodes a block into one of zeros, and returns the position after its last coefficient. `None` if it
+    /// is not for here: then the position is still before it, but coefficients may have been written.
     #[inline(always)]
     pub(crate) fn block<T: ZByteReaderTrait>(
         &mut self,
@@ -360,8 +362,9 @@ fn code(table: &HuffmanTable, bits: u64) -> Option<(u32, u32)> {
     Some((length, u32::from(table.values[(index & 0xff) as usize])))
 }
 
-/// Removes stuffing from `data[from..to]`, in place. Returns where the result ends, how many bytes it was made
-/// of, and whether a marker follows those. 0xff as the last byte is left, since what follows is not known.
+/// Removes stuffing from `data[from..to]`, in place. Returns where the result ends, how many bytes it was
+/// made of, and whether a marker follows those. 0xff as the last byte is left, since what follows is not
+/// known.
 fn unstuff(data: &mut [u8], from: usize, to: usize) -> (usize, usize, bool) {
     let (mut read, mut write) = (from, from);
     loop {

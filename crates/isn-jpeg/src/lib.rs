@@ -1,5 +1,5 @@
-//! zune-jpeg 0.5.15 with another Huffman decoder for sequential files: the same pixels, and the same errors, in
-//! less time. README.md says what is changed. All of zune-jpeg's documentation holds.
+//! zune-jpeg 0.5.15 with another Huffman decoder for sequential files: the same pixels, and the same errors,
+//! in less time. README.md says what is changed. All of zune-jpeg's documentation holds.
 #![allow(clippy::all, clippy::pedantic, clippy::disallowed_methods, rustdoc::all)]
 #![cfg_attr(not(any(feature = "x86", feature = "neon")), forbid(unsafe_code))]
 #![cfg_attr(not(feature = "std"), no_std)]

@@ -7,7 +7,7 @@
 //! | a user's side | [`client`], [`settings`] | which registries to look in and whom to believe; what the environment and the user's files say |
 //! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`keyring`], [`recipe_file`], [`row_file`], [`embeddings`], `tree_file`, [`lock_file`], [`demo`], [`dataset`] | where versions, fetched objects, trusted keys, remembered logs, own keys, recipes, ledgers and pairs, vectors of images, trees, lock files, drawn images and images read in place are kept |
 //! | things | [`source`], [`plan`], [`audit`], [`export`], [`sheet`], [`identity`] | one noun each |
-//! | words | [`files`], [`html`], [`parallel`], [`progress`], [`url`] | the vocabulary of all the rest |
+//! | words | [`files`], [`html`], [`parallel`], [`progress`], [`share`], [`url`] | the vocabulary of all the rest |
 //!
 //! A version in a registry, here a folder, is opened by its pin, which needs no trusted key:
 //!

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::Client;
+use super::{Client, complete};
 use crate::files;
 use crate::registry::layout::MANIFEST_JSON;
 use crate::registry::{Head, Registry, Snapshot, build};
@@ -97,17 +97,21 @@ impl VersionAt {
         }
     }
 
-    /// Returns the manifest of the version, and who vouches for it.
+    /// Returns the manifest of the version, and who vouches for it. A manifest that nobody has signed is
+    /// checked against its lists.
     ///
     /// # Errors
     /// As [`VersionAt::describe`].
-    pub(crate) async fn head(&self, client: &Client) -> Result<(Registry, Head)> {
+    pub(crate) async fn head(&self, client: &Client) -> Result<Head> {
         match self {
-            VersionAt::Registry(reference) => client.head(reference).await,
-            VersionAt::Folder(_) => {
-                let (registry, snapshot) = self.describe(client).await?;
-                Ok((registry, snapshot.head))
+            VersionAt::Registry(reference) => {
+                let (registry, head) = client.head(reference).await?;
+                match head.unsigned() {
+                    [] => Ok(head),
+                    _ => Ok(complete(&registry, head).await?.head),
+                }
             }
+            VersionAt::Folder(_) => Ok(self.describe(client).await?.1.head),
         }
     }
 

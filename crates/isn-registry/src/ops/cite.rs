@@ -46,14 +46,14 @@ pub fn cite(client: &Client, version: &VersionAt, format: CitationFormat) -> Res
     let runtime = transport::runtime()?;
     let head = match version.tree()? {
         Some(lists) => match lists.pin() {
-            Some(pin) => runtime.block_on(client.head(&pin))?.1,
+            Some(pin) => runtime.block_on(VersionAt::Registry(pin).head(client))?,
             None => {
                 let it = by_recipe(client, version, lists)?;
                 let text = citation(&it, format);
                 return Ok(Citation { text, pin: it.pin, warnings: Vec::new(), unsigned: &[] });
             }
         },
-        None => runtime.block_on(version.head(client))?.1,
+        None => runtime.block_on(version.head(client))?,
     };
     let (it, unsigned) = (head.identity(), head.unsigned());
     it.whole()?;

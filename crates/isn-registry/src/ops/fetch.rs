@@ -11,6 +11,7 @@ use crate::transport;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Error, Result, bytes as size, chain};
 use isn_format::index::Images;
+use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::tree::Selection;
 
 /// The outcome of a fetch.
@@ -56,8 +57,10 @@ pub fn fetch(
     let is_whole = selection.is_all();
     let (images, bytes) = (rows.clone().count() as u64, rows.map(|row| row.length()).sum());
     let mut packs = runtime.block_on(registry.packs(&snapshot))?;
-    // Describes the version again now that there is a cache, so that the objects read before are kept in it.
-    runtime.block_on(registry.describe(snapshot.head.manifest_ref, Vec::new()))?;
+    // Reads them again now that there is a cache, so that they are kept in it.
+    for (kind, object) in described(&snapshot) {
+        runtime.block_on(registry.object(kind, &object))?;
+    }
     registry.keep_pin(&snapshot).map_err(|e| cache.unwritable(&chain(&e)))?;
     let check_room = |needed| match files::free_space(cache.root()) {
         Some((_, free)) if needed > free => {
@@ -85,4 +88,14 @@ pub fn fetch(
     snapshot.head.warnings.extend(registry.complaints());
     let fetched_bytes = registry.fetched_bytes();
     Ok(FetchReport { registry: registry.name().into(), snapshot, images, bytes, fetched_bytes })
+}
+
+/// The objects that describe a version.
+fn described(snapshot: &Snapshot) -> [(ObjectKind, ObjectRef); 3] {
+    let objects = &snapshot.head.manifest.objects;
+    [
+        (ObjectKind::Manifest, snapshot.head.manifest_ref),
+        (ObjectKind::Index, objects.index),
+        (ObjectKind::Classes, objects.classes),
+    ]
 }

@@ -16,7 +16,8 @@ use isn_format::manifest::Tally;
 use isn_format::object::ObjectKind;
 use isn_format::tree::{CLASSES, Origin};
 
-/// A version and where it was found. Its index was not read if its manifest counts the images of each class.
+/// A version and where it was found. Its index was not read if somebody signed a
+/// manifest that counts the images of each class.
 pub struct InfoReport {
     /// The manifest, and who vouches for it.
     pub head: Head,
@@ -91,10 +92,11 @@ pub fn info(client: &Client, version: &VersionAt) -> Result<Report> {
     Ok(Report::Version(Box::new(report)))
 }
 
-/// Returns the classes of a version, and how many images each has.
+/// Returns the classes of a version, and how many images each has. What nobody has signed is checked against
+/// the dataset hash, as all that is shown of a pin.
 async fn counted(registry: &Registry, head: Head) -> Result<(Head, Vec<Class>, Counts)> {
     match &head.manifest.tally {
-        Tally::Classes(counts) => {
+        Tally::Classes(counts) if head.unsigned().is_empty() => {
             let (counts, object) = (counts.clone(), head.manifest.objects.classes);
             let bytes = registry.object(ObjectKind::Classes, &object).await;
             let bytes = bytes.map_err(|e| withdrawn(e, &head))?;
@@ -107,7 +109,7 @@ async fn counted(registry: &Registry, head: Head) -> Result<(Head, Vec<Class>, C
             }
             Ok((head, classes, counts))
         }
-        Tally::Splits { .. } => {
+        _ => {
             let snapshot = complete(registry, head).await?;
             let (classes, counts) = (snapshot.classes().to_vec(), snapshot.index().counts());
             Ok((snapshot.head, classes, counts))

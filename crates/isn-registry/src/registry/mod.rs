@@ -481,7 +481,10 @@ impl Registry {
         )?;
         let index_what = self.locate(ObjectKind::Index, &objects.index.blake3);
         let classes_what = self.locate(ObjectKind::Classes, &objects.classes.blake3);
-        let index = Index::parse(&index_what, &index_bytes, manifest, &Digest::of(&classes_csv))?;
+        let index = match head.signed_by.is_empty() {
+            true => Index::parse(&index_what, &index_bytes, manifest, &Digest::of(&classes_csv))?,
+            false => Index::parse_signed(&index_what, &index_bytes, manifest)?,
+        };
         drop(index_bytes);
         let description = Description::new((&index_what, index), (&classes_what, classes_csv), manifest)?;
         Ok(Snapshot { head, description })

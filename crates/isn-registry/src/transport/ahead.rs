@@ -36,9 +36,9 @@ impl Ahead {
         Ahead { transport: transport.into(), files: Arc::default(), unread: Arc::default() }
     }
 
-    /// Begins to read a file of at most `cap` bytes, and calls `then` with them before anybody else sees them.
-    /// The next [`Transport::open`] of the file gets the answer. Does nothing if the file has been opened
-    /// already: who reads it is further than who asks. Must be called in a runtime.
+    /// Begins to read a file of at most `cap` bytes, and calls `then` with them before anybody else sees
+    /// them. The next [`Transport::open`] of the file gets the answer. Does nothing if the file has been
+    /// opened already: who reads it is further than who asks. Must be called in a runtime.
     pub(crate) fn ask(&self, path: &str, cap: u64, then: impl FnOnce(&[u8]) + Send + 'static) {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         if files.contains_key(path) {
@@ -91,10 +91,10 @@ impl Transport for Ahead {
                         return Ok(bytes.clone().map(|bytes| Whole::body(0, bytes)));
                     }
                     Answer::Failed(error) => {
-                        match error.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                            Some(e @ Error::Network { .. }) => return Err(e),
-                            // It may be longer here than was expected there.
-                            _ => {}
+                        // Any other fault may be none here: the file may be longer than was expected there.
+                        let mut error = error.lock().unwrap_or_else(PoisonError::into_inner);
+                        if let Some(e @ Error::Network { .. }) = error.take() {
+                            return Err(e);
                         }
                     }
                 }

@@ -7,10 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::shards::{Frame, Shards, Written};
-use super::slice::{About, SLICE_JSON};
 use crate::files::{self, Workplace};
 use crate::registry::{layout, publish};
-use crate::share::Share;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, There};
 use isn_format::index::Row;
@@ -158,18 +156,17 @@ impl Journal {
         self.work.discard()
     }
 
-    /// Finishes the last shards, and makes a slice of a build of them. Returns its folder.
-    pub(super) fn into_slice(mut self, plan: Digest, share: Share) -> Result<Output> {
+    /// Finishes the last shards. Returns the BLAKE3 of what is recorded about each, the images at the end
+    /// that are in no shard of their own, and the folder of the shards, which now has the records, too.
+    pub(super) fn into_recorded(mut self) -> Result<(Vec<Digest>, Vec<Row>, Output)> {
         while let Some(written) = self.shards.finish()? {
             self.record(written)?;
         }
         let digest = |at| files::read_capped(&self.finished_path(at), MAX_FINISHED).map(|it| Digest::of(&it));
-        let shards = (0..self.pack.shards.len()).map(digest).collect::<Result<_>>()?;
-        let about = About::new(plan, share, shards, self.shards.take_repeated());
+        let records = (0..self.pack.shards.len()).map(digest).collect::<Result<_>>()?;
         let (from, to) = (self.work.own.join(FINISHED), self.root.join(FINISHED));
         std::fs::rename(&from, &to).map_err(Error::io("rename", &from))?;
-        files::replace(&self.root.join(SLICE_JSON), &about.to_bytes()?)?;
-        Ok(Output { work: self.work, root: self.root })
+        Ok((records, self.shards.take_repeated(), Output { work: self.work, root: self.root }))
     }
 
     /// Finishes the last shards. Returns all rows, the pack, and the folder of the shards.

@@ -153,7 +153,7 @@ pub fn build_slice(options: &BuildOptions<'_>, share: Share, progress: &dyn Prog
     let job = Digest::of(format!("{} {share}", job_digest(options.inputs, &source)).as_bytes());
     let journal = Journal::open(&out, &job, options.jobs)?;
     let journal = make_all(options, &source, images, journal, progress)?;
-    journal.into_slice(digest, share)?.finish(&out, options.named)?;
+    slice::make(journal, digest, share)?.finish(&out, options.named)?;
     Ok(report)
 }
 

@@ -1,4 +1,5 @@
-//! What a finished build consists of besides its shards: the objects that describe the version, and the report.
+//! What a finished build consists of besides its shards: the objects that describe the version, and the
+//! report.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! [`Shards`]: writes the shards of a build on threads of their own, so that the thread that puts the images in
-//! order neither hashes nor writes.
+//! [`Shards`]: writes the shards of a build on threads of their own, so that the thread that puts the images
+//! in order neither hashes nor writes.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -16,8 +16,8 @@ use isn_format::object::ObjectRef;
 use isn_format::pack::Entry;
 use isn_format::shard::{FrameWriter, ShardWriter, TARGET_LEN};
 
-/// How many bytes of frames are passed on to a shard's thread at once, so that it is not woken for each, and how
-/// many times as many may wait for it.
+/// How many bytes of frames are passed on to a shard's thread at once, so that it is not woken for each, and
+/// how many times as many may wait for it.
 const AT_ONCE: usize = 256 << 10;
 const WAITING: usize = 4;
 
@@ -110,8 +110,8 @@ impl Shards {
         Shards { most, current: None, full: VecDeque::new(), repeated: Vec::new() }
     }
 
-    /// Appends an image, with its frame unless an earlier image has the same. Returns a shard that is written,
-    /// if there is one.
+    /// Appends an image, with its frame unless an earlier image has the same. Returns a shard that is
+    /// written, if there is one.
     pub(super) fn push(&mut self, folder: &Path, row: Row, frame: Option<Frame>) -> Result<Option<Written>> {
         let Some(frame) = frame else {
             self.current.as_mut().map_or(&mut self.repeated, |shard| &mut shard.rows).push(row);

@@ -1,5 +1,5 @@
-//! A slice of a build: what one of several machines makes of a plan, so that another can join it. It is read by
-//! the isn that wrote it, and no version.
+//! A slice of a build: what one of several machines makes of a plan, so that another can join it. It is read
+//! by the isn that wrote it, and no version.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::journal::{FINISHED, Finished, Journal, MAX_FINISHED, finished_name};
+use super::journal::{FINISHED, Finished, Journal, MAX_FINISHED, Output, finished_name};
 use super::shards::Frame;
 use crate::files;
 use crate::plan::Planned;
@@ -23,12 +23,12 @@ use isn_format::object::ObjectKind;
 use isn_format::pack::Entry;
 
 /// Says what a slice is of.
-pub(super) const SLICE_JSON: &str = "slice.json";
+const SLICE_JSON: &str = "slice.json";
 const FORMAT: &str = "isn-slice/1";
 
 /// The contents of `slice.json`.
 #[derive(Serialize, Deserialize)]
-pub(super) struct About {
+struct About {
     format: String,
     /// The digest of all that decides the plan: recipe, ledger and the like, and the images of the source.
     plan: Digest,
@@ -42,12 +42,12 @@ pub(super) struct About {
 }
 
 impl About {
-    pub(super) fn new(plan: Digest, share: Share, shards: Vec<Digest>, repeated: Vec<Row>) -> Self {
+    fn new(plan: Digest, share: Share, shards: Vec<Digest>, repeated: Vec<Row>) -> Self {
         About { format: FORMAT.into(), plan, part: share.part + 1, of: share.of, shards, repeated }
     }
 
     /// Returns the bytes of the file: JSON in one line, and its BLAKE3 in another.
-    pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
+    fn to_bytes(&self) -> Result<Vec<u8>> {
         let json = serde_json::to_string(self).map_err(|e| Error::Internal(e.to_string()))?;
         Ok(format!("{json}\n{}\n", Digest::of(json.as_bytes())).into_bytes())
     }
@@ -76,6 +76,17 @@ impl About {
     }
 }
 
+/// Makes a slice of what `journal` has of `plan`. Returns its folder.
+///
+/// # Errors
+/// [`Error::Io`] if a file cannot be written.
+pub(super) fn make(journal: Journal, plan: Digest, share: Share) -> Result<Output> {
+    let (shards, repeated, output) = journal.into_recorded()?;
+    let about = About::new(plan, share, shards, repeated);
+    files::replace(&output.root.join(SLICE_JSON), &about.to_bytes()?)?;
+    Ok(output)
+}
+
 /// Whether `out` is the slice of this very plan. Fails if something else is there.
 pub(super) fn is_made(out: &Path, plan: &Digest, share: Share) -> Result<bool> {
     if files::is_free(out)? {
@@ -98,7 +109,8 @@ impl Slices {
     /// Opens the slices in `folders`, which must be all those of `plan`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if a folder is no slice, or one of another build, or if one is missing or there twice.
+    /// [`Error::Invalid`] if a folder is no slice, or one of another build, or if one is missing or there
+    /// twice.
     pub(super) fn open(folders: &[PathBuf], plan: &Digest) -> Result<Self> {
         let mut slices = Vec::new();
         for folder in folders {
@@ -143,8 +155,8 @@ impl Slices {
     /// made them: in the order of `planned`.
     ///
     /// # Errors
-    /// [`Error::Integrity`] if a slice is damaged, or does not have the images of the plan; [`Error::Io`] if it
-    /// cannot be read.
+    /// [`Error::Integrity`] if a slice is damaged, or does not have the images of the plan; [`Error::Io`] if
+    /// it cannot be read.
     pub(super) fn join(
         &self,
         planned: &[&Planned],

@@ -217,7 +217,9 @@ fn check_files(
             pool.install(|| found.par_iter().map_init(Vec::new, digest).collect::<Vec<Result<Digest>>>());
         for ((path, _), digest) in found.iter().zip(digests) {
             compare(path, digest);
-            sums.find(path).map(|at| is_present[at] = true);
+            if let Some(at) = sums.find(path) {
+                is_present[at] = true;
+            }
         }
     }
     progress.end();
