@@ -4,6 +4,9 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
+/// The maximum number of parts.
+pub const MAX_PARTS: usize = 100_000;
+
 /// One of several equal parts of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
@@ -24,7 +27,7 @@ impl Share {
 
 /// Why a text is not a [`Share`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected I/N, such as 2/8")]
+#[error("expected I/N, such as 2/8, of at most {MAX_PARTS} parts")]
 pub struct ShareError;
 
 /// As `2/8`, counted from 1.
@@ -35,7 +38,8 @@ impl FromStr for Share {
         let (part, of) = text.split_once('/').ok_or(ShareError)?;
         let number = |text: &str| text.parse::<usize>().map_err(|_| ShareError);
         let (part, of) = (number(part)?, number(of)?);
-        if (1..=of).contains(&part) { Ok(Share { part: part - 1, of }) } else { Err(ShareError) }
+        let is_one = (1..=of).contains(&part) && of <= MAX_PARTS;
+        if is_one { Ok(Share { part: part - 1, of }) } else { Err(ShareError) }
     }
 }
 
@@ -66,7 +70,7 @@ mod tests {
     fn a_part_is_counted_from_one() {
         assert_eq!("2/8".parse(), Ok(Share { part: 1, of: 8 }));
         assert_eq!(Share { part: 1, of: 8 }.to_string(), "2/8");
-        for text in ["0/8", "9/8", "2", "2/", "/8", "-1/8", "2/8/9", "a/b"] {
+        for text in ["0/8", "9/8", "2", "2/", "/8", "-1/8", "2/8/9", "a/b", "1/100001"] {
             assert_eq!(text.parse::<Share>(), Err(ShareError), "{text}");
         }
     }

@@ -72,7 +72,14 @@ impl Verb for BuildArgs {
             named: &|| run.complete(),
         };
         if let Some(share) = self.part {
-            print_slice(&run.output, &build_slice(&options, share, &run.progress)?, &out);
+            let report = build_slice(&options, share, &run.progress)?;
+            let partial = if self.partial { " --partial" } else { "" };
+            let next = format!(
+                "isn build {} --source {}{partial} --join PART...",
+                shell_path(&self.recipe),
+                shell_path(&self.source)
+            );
+            print_slice(&run.output, &report, &out, next);
             return Ok(ExitCode::SUCCESS);
         }
         let (report, is_new) = build(&options, &run.progress)?;
@@ -81,16 +88,16 @@ impl Verb for BuildArgs {
     }
 }
 
-fn print_slice(output: &Output, report: &SliceReport, out: &Path) {
+fn print_slice(output: &Output, report: &SliceReport, out: &Path, next: String) {
     let SliceReport { id, share, images, of_images, is_new } = report;
     let verb = if *is_new { "built" } else { "already built" };
     let images_of = format!("{} of {of_images}", count(*images, "image"));
     let mut text = Page::of(format_args!("{}: {verb}, part {share} of {id}, {images_of}", out.display()));
-    writeln!(text, "next, once all {} parts are there:", share.of);
-    writeln!(text, "  isn build RECIPE --source DIR --join PART...");
+    writeln!(text, "next, with all {}:", count(share.of, "part"));
+    writeln!(text, "  {next}");
     let object = json!({
         "name": id.name, "version": id.version, "part": share.part + 1, "of": share.of, "images": images,
-        "of_images": of_images, "path": path_json(out),
+        "of_images": of_images, "path": path_json(out), "next": [next],
     });
     output.print_done(&text, object);
 }

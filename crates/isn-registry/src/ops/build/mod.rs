@@ -18,7 +18,7 @@ use self::journal::Journal;
 pub use self::report::BuildReport;
 use self::report::{describe, finished};
 use self::shards::Frame;
-use self::slice::Slices;
+use self::slice::{Of, Slices};
 use crate::files;
 use crate::parallel::in_order;
 use crate::plan::{Plan, Planned};
@@ -90,7 +90,12 @@ struct Done {
 /// cannot be read.
 pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(BuildReport, bool)> {
     let Prepared { out, source, settled, plan, dropped } = prepare(options, progress)?;
-    let (inputs, job) = (options.inputs, job_digest(options.inputs, &source));
+    let (inputs, of) = (options.inputs, what(options.inputs, &source));
+    let slices = match options.slices.is_empty() {
+        true => None,
+        false => Some(Slices::open(options.slices, of)?),
+    };
+    let job = slices.as_ref().map_or(of.job, |slices| slices.job(of.job));
     if let Some(report) = finished(&out, &job)? {
         (options.named)();
         Journal::tidy(&out)?;
@@ -98,10 +103,6 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
     }
 
     let images = in_reading_order(&source, &plan);
-    let slices = match options.slices.is_empty() {
-        true => None,
-        false => Some(Slices::open(options.slices, &plan_digest(inputs, &source))?),
-    };
     let mut journal = Journal::open(&out, &job, options.jobs)?;
     match slices {
         Some(slices) => slices.join(&images, &source, &mut journal, progress)?,
@@ -134,10 +135,10 @@ pub struct SliceReport {
 /// As [`build`].
 pub fn build_slice(options: &BuildOptions<'_>, share: Share, progress: &dyn Progress) -> Result<SliceReport> {
     let Prepared { out, source, plan, .. } = prepare(options, progress)?;
-    let digest = plan_digest(options.inputs, &source);
+    let of = what(options.inputs, &source);
     let all = in_reading_order(&source, &plan);
     let images = &all[share.range(all.len())];
-    let is_new = !slice::is_made(&out, &digest, share)?;
+    let is_new = !slice::is_made(&out, of, share)?;
     let report = SliceReport {
         id: options.inputs.recipe.id(),
         share,
@@ -150,10 +151,10 @@ pub fn build_slice(options: &BuildOptions<'_>, share: Share, progress: &dyn Prog
         Journal::tidy(&out)?;
         return Ok(report);
     }
-    let job = Digest::of(format!("{} {share}", job_digest(options.inputs, &source)).as_bytes());
+    let job = Digest::of(format!("{} {share}", of.job).as_bytes());
     let journal = Journal::open(&out, &job, options.jobs)?;
     let journal = make_all(options, &source, images, journal, progress)?;
-    slice::make(journal, digest, share)?.finish(&out, options.named)?;
+    slice::make(journal, of, share)?.finish(&out, options.named)?;
     Ok(report)
 }
 
@@ -174,7 +175,7 @@ fn prepare(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<Prepar
     let out = files::destination(options.out)?;
     files::check_apart(options.out, "the source folder", options.source)?;
     for slice in options.slices {
-        files::check_apart(options.out, "a slice", slice)?;
+        files::check_apart(options.out, "a part", slice)?;
     }
     let mut source = expected::open_source(options)?;
     progress.tell(&format!("source: {}", source.layout));
@@ -261,6 +262,11 @@ fn too_small(
     )?;
     progress.end();
     Ok(dropped)
+}
+
+/// Returns what a build is told from others by.
+fn what(inputs: &Inputs, source: &Source) -> Of {
+    Of { plan: plan_digest(inputs, source), job: job_digest(inputs, source) }
 }
 
 /// Returns the BLAKE3 hash of everything that decides the output: what decides the plan, and when the source

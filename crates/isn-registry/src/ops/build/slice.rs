@@ -17,7 +17,7 @@ use crate::registry::layout;
 use crate::share::Share;
 use crate::source::Source;
 use isn_format::digest::Digest;
-use isn_format::error::{At, Error, Result, There};
+use isn_format::error::{At, Error, Missing, Result, There};
 use isn_format::index::Row;
 use isn_format::object::ObjectKind;
 use isn_format::pack::Entry;
@@ -25,6 +25,8 @@ use isn_format::pack::Entry;
 /// Says what a slice is of.
 const SLICE_JSON: &str = "slice.json";
 const FORMAT: &str = "isn-slice/1";
+/// How many parts that are lacking an error names.
+const LACKING_NAMED: usize = 5;
 
 /// The contents of `slice.json`.
 #[derive(Serialize, Deserialize)]
@@ -32,6 +34,8 @@ struct About {
     format: String,
     /// The digest of all that decides the plan: recipe, ledger and the like, and the images of the source.
     plan: Digest,
+    /// The digest of all that and of when the files of the source were changed.
+    job: Digest,
     /// Which part of the plan, from 1, of how many.
     part: usize,
     of: usize,
@@ -42,8 +46,9 @@ struct About {
 }
 
 impl About {
-    fn new(plan: Digest, share: Share, shards: Vec<Digest>, repeated: Vec<Row>) -> Self {
-        About { format: FORMAT.into(), plan, part: share.part + 1, of: share.of, shards, repeated }
+    fn new(of: Of, share: Share, shards: Vec<Digest>, repeated: Vec<Row>) -> Self {
+        let Of { plan, job } = of;
+        About { format: FORMAT.into(), plan, job, part: share.part + 1, of: share.of, shards, repeated }
     }
 
     /// Returns the bytes of the file: JSON in one line, and its BLAKE3 in another.
@@ -52,14 +57,17 @@ impl About {
         Ok(format!("{json}\n{}\n", Digest::of(json.as_bytes())).into_bytes())
     }
 
-    fn is_of(&self, plan: &Digest, share: Share) -> bool {
-        (self.plan, self.part, self.of) == (*plan, share.part + 1, share.of)
+    fn is_of(&self, of: Of, share: Share) -> bool {
+        (self.plan, self.job, self.part, self.of) == (of.plan, of.job, share.part + 1, share.of)
     }
 
     fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(SLICE_JSON);
+        if files::is_absent(folder) {
+            return Err(Error::not_found(Missing::File, folder.display(), ""));
+        }
         let bytes = files::read_capped_if_there(&path, MAX_FINISHED)?.ok_or_else(|| {
-            let why = "is no slice of a build (it has no slice.json): `isn build --part I/N` makes one";
+            let why = "is no part of a build (it has no slice.json): `isn build --part I/N` makes one";
             Error::invalid(folder.display(), why)
         })?;
         let damaged = |why: String| Error::integrity(path.display(), why).at(At::Build);
@@ -71,29 +79,38 @@ impl About {
         let about: About = serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?;
         match about.format == FORMAT && (1..=about.of).contains(&about.part) {
             true => Ok(about),
-            false => Err(Error::invalid(path.display(), "is of another isn: make the slice with this one")),
+            false => Err(Error::invalid(path.display(), "is of another isn: make the part with this one")),
         }
     }
 }
 
-/// Makes a slice of what `journal` has of `plan`. Returns its folder.
+/// What a slice is of.
+#[derive(Clone, Copy)]
+pub(super) struct Of {
+    /// The digest of all that decides the plan; a copy of the source has the same.
+    pub(super) plan: Digest,
+    /// The digest of that, and of when the files of the source were changed.
+    pub(super) job: Digest,
+}
+
+/// Makes a slice of what `journal` has of a build. Returns its folder.
 ///
 /// # Errors
 /// [`Error::Io`] if a file cannot be written.
-pub(super) fn make(journal: Journal, plan: Digest, share: Share) -> Result<Output> {
+pub(super) fn make(journal: Journal, of: Of, share: Share) -> Result<Output> {
     let (shards, repeated, output) = journal.into_recorded()?;
-    let about = About::new(plan, share, shards, repeated);
+    let about = About::new(of, share, shards, repeated);
     files::replace(&output.root.join(SLICE_JSON), &about.to_bytes()?)?;
     Ok(output)
 }
 
 /// Whether `out` is the slice of this very plan. Fails if something else is there.
-pub(super) fn is_made(out: &Path, plan: &Digest, share: Share) -> Result<bool> {
+pub(super) fn is_made(out: &Path, of: Of, share: Share) -> Result<bool> {
     if files::is_free(out)? {
         return Ok(false);
     }
     match About::read(out) {
-        Ok(about) if about.is_of(plan, share) => Ok(true),
+        Ok(about) if about.is_of(of, share) => Ok(true),
         _ => {
             files::check_not_around_us(out)?;
             let why = format!(", and is not part {share} of this build over this source");
@@ -111,12 +128,13 @@ impl Slices {
     /// # Errors
     /// [`Error::Invalid`] if a folder is no slice, or one of another build, or if one is missing or there
     /// twice.
-    pub(super) fn open(folders: &[PathBuf], plan: &Digest) -> Result<Self> {
+    pub(super) fn open(folders: &[PathBuf], of: Of) -> Result<Self> {
         let mut slices = Vec::new();
         for folder in folders {
             let about = About::read(folder)?;
-            if about.plan != *plan {
-                let why = "is a slice of another build: its recipe, ledger or source differ, or its isn";
+            if about.plan != of.plan {
+                let why = "is a part of another build: its recipe, ledger or source differ, or its isn, or only \
+                           one of the two has --partial";
                 return Err(Error::invalid(folder.display(), why));
             }
             slices.push((folder.clone(), about));
@@ -125,10 +143,8 @@ impl Slices {
         let of = slices.first().map_or(0, |(_, about)| about.of);
         for (folder, about) in &slices {
             if about.of != of {
-                let why = format!(
-                    "is one of {} slices, and others are of {of}: join those of one number",
-                    about.of
-                );
+                let why =
+                    format!("is one of {} parts, and others are of {of}: join those of one number", about.of);
                 return Err(Error::invalid(folder.display(), why));
             }
         }
@@ -143,12 +159,26 @@ impl Slices {
         let lacking: Vec<String> = (1..=of)
             .filter(|part| slices.iter().all(|(_, about)| about.part != *part))
             .map(|part| format!("{part}/{of}"))
+            .take(LACKING_NAMED + 1)
             .collect();
         if !lacking.is_empty() {
-            let why = format!("lack part {}: make it with --part, and name it too", lacking.join(", "));
-            return Err(Error::invalid("the slices", why));
+            let more = if lacking.len() > LACKING_NAMED { " and more" } else { "" };
+            let named = lacking[..lacking.len().min(LACKING_NAMED)].join(", ");
+            let why = format!("lack {named}{more}: make what is lacking with --part, and name it too");
+            return Err(Error::invalid("the parts", why));
         }
         Ok(Slices(slices))
+    }
+
+    /// Returns the digest of the job that the build is of: that of a build on one machine, if all parts were
+    /// made while the files of the source were as old as they are now. Otherwise nobody can know that these
+    /// are the files that were built, and a build on one machine does not take the result for its own.
+    pub(super) fn job(&self, own: Digest) -> Digest {
+        if self.0.iter().all(|(_, about)| about.job == own) {
+            return own;
+        }
+        let jobs = self.0.iter().map(|(_, about)| about.job).chain([own]);
+        Digest::of(&jobs.flat_map(|job| *job.as_bytes()).collect::<Vec<u8>>())
     }
 
     /// Puts the images of all slices into `journal`, which may have some already, as one machine would have
@@ -201,7 +231,7 @@ impl Slices {
             true => Ok(()),
             false => {
                 let why = format!("have {next} of the {} images of the plan", planned.len());
-                Err(Error::integrity("the slices", why).at(At::Build))
+                Err(Error::integrity("the parts", why).at(At::Build))
             }
         }
     }
@@ -219,13 +249,16 @@ impl OpenShard {
     fn open(folder: &Path, at: usize, digest: &Digest) -> Result<(Self, Vec<Row>)> {
         let path = folder.join(FINISHED).join(finished_name(at));
         let damaged = |why: String| Error::integrity(path.display(), why).at(At::Build);
-        let bytes = files::read_capped(&path, MAX_FINISHED)?;
+        let absent = |path: &Path| {
+            Error::integrity(path.display(), "is missing: make the part again (`isn build --part`)")
+        };
+        let bytes = files::read_capped_if_there(&path, MAX_FINISHED)?.ok_or_else(|| absent(&path))?;
         if Digest::of(&bytes) != *digest {
             return Err(damaged(format!("is damaged: its BLAKE3 is not the one in {SLICE_JSON}")));
         }
         let finished: Finished = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
         let path = folder.join(layout::object(ObjectKind::Shard, &finished.shard.blake3));
-        let file = files::open(&path)?;
+        let file = files::if_there(files::open(&path))?.ok_or_else(|| absent(&path))?;
         let entries = finished.entries.into_iter().map(|entry| (entry.blake3, entry)).collect();
         Ok((OpenShard { path, file, entries }, finished.rows))
     }

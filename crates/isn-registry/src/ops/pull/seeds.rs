@@ -1,7 +1,7 @@
 //! Reuses images that are on this machine already, in trees that were pulled before.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -212,12 +212,21 @@ fn is_ours_alone(path: &Path) -> bool {
 /// would show there.
 fn take_over(tree: &Path, seen: &Seen, from: &Path, to: &Path, row: RowRef<'_>) -> Result<bool> {
     let Ok(path) = from.strip_prefix(tree) else { return Ok(false) };
-    if !is_candidate(from, row) || !is_ours_alone(from) || fs::hard_link(from, to).is_err() {
+    // Who writes to an image and restores its times is found out by the time of that.
+    let is_untouched = |about: Metadata| seen.is_untouched(&about);
+    if !is_candidate(from, row)
+        || !is_ours_alone(from)
+        || !fs::symlink_metadata(from).is_ok_and(is_untouched)
+        || fs::hard_link(from, to).is_err()
+    {
         return Ok(false);
     }
     // Looked at under its new name, since somebody may have replaced the file before the link.
-    let is_it = fs::symlink_metadata(to)
-        .is_ok_and(|about| files::names(&about) == Some(2) && seen.has(path, &about) && is_ours_alone(to));
+    let about = fs::symlink_metadata(to)
+        .ok()
+        .filter(|about| files::names(about) == Some(2) && seen.has(path, about) && is_ours_alone(to));
+    about.iter().for_each(|about| seen.note_link(about));
+    let is_it = about.is_some();
     if !is_it {
         files::remove_file(to)?;
     }
@@ -343,7 +352,7 @@ mod tests {
         for folder in [&tree, &root] {
             fs::create_dir_all(folder.join("val/ant")).unwrap();
         }
-        let old: Vec<Row> = (0..6u8).map(|i| row(i, i)).collect();
+        let old: Vec<Row> = (0..7u8).map(|i| row(i, i)).collect();
         let mut list = String::new();
         for (row, i) in old.iter().zip(0u8..) {
             fs::write(row.path.under(&tree), [i]).unwrap();
@@ -359,19 +368,24 @@ mod tests {
             let later = std::time::SystemTime::now() + std::time::Duration::from_secs(9);
             File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
         }
+        // Somebody writes to one and restores its time.
+        let path = old[6].path.under(&tree);
+        let before = fs::metadata(&path).unwrap().modified().unwrap();
+        fs::write(&path, [9]).unwrap();
+        File::options().write(true).open(&path).unwrap().set_modified(before).unwrap();
         // The image 4 is at two paths in the new tree, and 5 at another one.
-        let new = [row(0, 0), row(1, 1), row(2, 2), row(3, 3), row(4, 4), row(7, 4), row(8, 5)];
+        let new = [row(0, 0), row(1, 1), row(2, 2), row(3, 3), row(4, 4), row(7, 4), row(8, 5), row(9, 6)];
         let places = Places { trees: vec![tree.clone()], replaced: Some((&tree, &seen)) };
         let (index, _) = Index::new(new.to_vec()).unwrap();
         let reused = reuse(&places, index.rows().collect(), &root, Reuse::Copy, 2, &|_| Ok(true)).unwrap();
         let missing: Vec<&str> = reused.missing.iter().map(|row| row.path().as_str()).collect();
-        assert_eq!(missing, [new[2].path.as_str()]);
+        assert_eq!(missing, [new[2].path.as_str(), new[7].path.as_str()]);
         let number = |path: PathBuf| fs::metadata(path).unwrap().ino();
         let is_linked = |new: &Row, old: &Row| number(new.path.under(&root)) == number(old.path.under(&tree));
         let linked = [(&new[0], &old[0]), (&new[1], &old[1]), (&new[3], &old[3]), (&new[6], &old[5])];
         assert_eq!(linked.map(|(new, old)| is_linked(new, old)), [true, false, false, true]);
         assert_ne!(number(new[4].path.under(&root)), number(new[5].path.under(&root)));
-        for new in new.iter().filter(|row| row.path.as_str() != "val/ant/2.png") {
+        for new in new.iter().filter(|row| !missing.contains(&row.path.as_str())) {
             assert_eq!(Digest::of(&fs::read(new.path.under(&root)).unwrap()), new.blake3, "{}", new.path);
         }
     }

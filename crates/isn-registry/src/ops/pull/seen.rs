@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use crate::files;
@@ -17,15 +18,27 @@ struct Mark {
     identity: Option<(u64, u64)>,
 }
 
+/// The device and the inode of a file.
+type Identity = (u64, u64);
+/// The time at which anything about a file changed, its names included. Nobody can set it.
+type Touched = Option<(i64, i64)>;
+
 /// The state of everything in a folder, by relative path. The empty path is the folder itself.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Seen(BTreeMap<PathBuf, Mark>);
+#[derive(Debug)]
+pub(super) struct Seen {
+    marks: BTreeMap<PathBuf, Mark>,
+    /// When each file was touched last.
+    touched: HashMap<Identity, Touched>,
+    /// The same of files that got a name in the new tree: after that.
+    linked: Mutex<HashMap<Identity, Touched>>,
+}
 
 impl Seen {
     /// Records the state of the folder `root`.
     pub(super) fn of(root: &Path) -> Result<Self> {
         let about = fs::symlink_metadata(root).map_err(Error::io("look at", root))?;
         let mut found = BTreeMap::from([(PathBuf::new(), Mark::of(&about))]);
+        let mut times = HashMap::new();
         let mut open = vec![PathBuf::new()];
         while let Some(folder) = open.pop() {
             let path = root.join(&folder);
@@ -34,28 +47,50 @@ impl Seen {
                 let about = entry.metadata().map_err(Error::io("look at", entry.path()))?;
                 let name = folder.join(entry.file_name());
                 found.insert(name.clone(), Mark::of(&about));
+                times.extend(files::identity(&about).map(|identity| (identity, touched(&about))));
                 if about.is_dir() {
                     open.push(name);
                 }
             }
         }
-        Ok(Seen(found))
+        Ok(Seen { marks: found, touched: times, linked: Mutex::default() })
     }
 
     /// Whether a file is the one that was seen at `path`, and unchanged.
     pub(super) fn has(&self, path: &Path, about: &Metadata) -> bool {
-        self.0.get(path) == Some(&Mark::of(about))
+        self.marks.get(path) == Some(&Mark::of(about))
+    }
+
+    /// Whether nothing about a file has changed since it was seen, not even by who restores its times.
+    pub(super) fn is_untouched(&self, about: &Metadata) -> bool {
+        files::identity(about).is_none_or(|identity| self.touched.get(&identity) == Some(&touched(about)))
+    }
+
+    /// Notes the state of a file that has just got another name.
+    pub(super) fn note_link(&self, about: &Metadata) {
+        let mut linked = self.linked.lock().unwrap_or_else(PoisonError::into_inner);
+        linked.extend(files::identity(about).map(|identity| (identity, touched(about))));
+    }
+
+    /// Whether a file that was linked was touched since, as `now` has it.
+    fn is_touched(&self, mark: &Mark, now: &Seen) -> bool {
+        let linked = self.linked.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_other =
+            |identity| linked.get(&identity).is_some_and(|at| now.touched.get(&identity) != Some(at));
+        mark.written.is_some() && mark.identity.is_some_and(is_other)
     }
 
     /// Returns the first path below another folder of a file that was seen, under any path, and written to
     /// since.
     pub(super) fn change_of_shared(&self, other: &Path) -> Option<PathBuf> {
         let known: HashMap<(u64, u64), &Mark> =
-            self.0.values().filter_map(|mark| Some((mark.identity?, mark))).collect();
+            self.marks.values().filter_map(|mark| Some((mark.identity?, mark))).collect();
+        let now = Seen::of(other).ok()?;
         let is_changed = |mark: &Mark| {
             mark.identity.and_then(|identity| known.get(&identity)).is_some_and(|seen| *seen != mark)
+                || self.is_touched(mark, &now)
         };
-        Seen::of(other).ok()?.0.into_iter().find(|(_, mark)| is_changed(mark)).map(|(path, _)| path)
+        now.marks.iter().find(|(_, mark)| is_changed(mark)).map(|(path, _)| path.clone())
     }
 
     /// Returns the paths of the files that are files of another folder as well, under any path.
@@ -66,16 +101,36 @@ impl Seen {
     }
 
     fn files(&self) -> impl Iterator<Item = (&Path, &Mark)> {
-        self.0.iter().filter(|(_, mark)| mark.written.is_some()).map(|(path, mark)| (path.as_path(), mark))
+        self.marks
+            .iter()
+            .filter(|(_, mark)| mark.written.is_some())
+            .map(|(path, mark)| (path.as_path(), mark))
     }
 
     /// Returns the first path below `root` that was added, removed or changed since. A folder that cannot be
     /// read counts as changed.
     pub(super) fn change(&self, root: &Path) -> Option<PathBuf> {
         let Ok(now) = Seen::of(root) else { return Some(PathBuf::new()) };
-        let changed = now.0.iter().find(|(path, mark)| self.0.get(*path) != Some(mark));
-        let gone = || self.0.keys().find(|path| !now.0.contains_key(*path));
+        let is_changed = |(path, mark): &(&PathBuf, &Mark)| {
+            self.marks.get(*path) != Some(mark) || self.is_touched(mark, &now)
+        };
+        let changed = now.marks.iter().find(is_changed);
+        let gone = || self.marks.keys().find(|path| !now.marks.contains_key(*path));
         changed.map(|(path, _)| path).or_else(gone).cloned()
+    }
+}
+
+/// When anything about a file changed, its names included; `None` if the system does not say.
+fn touched(about: &Metadata) -> Touched {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        Some((about.ctime(), about.ctime_nsec()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = about;
+        None
     }
 }
 
