@@ -16,8 +16,8 @@ use isn_format::manifest::Tally;
 use isn_format::object::ObjectKind;
 use isn_format::tree::{CLASSES, Origin};
 
-/// A version and where it was found. Its index was not read if somebody signed a
-/// manifest that counts the images of each class.
+/// A version and where it was found. Its index was not read if somebody signed a manifest that counts the
+/// images of each class.
 pub struct InfoReport {
     /// The manifest, and who vouches for it.
     pub head: Head,

@@ -104,9 +104,10 @@ pub(super) struct Shards {
 }
 
 impl Shards {
-    /// Creates shards for a build with so many threads: one thread writes what some sixteen make.
+    /// Creates shards for a build with so many threads: one thread writes what some sixteen make, and another
+    /// waits for the disk meanwhile.
     pub(super) fn new(jobs: usize) -> Self {
-        let most = 1 + jobs / 16;
+        let most = 2 + jobs / 16;
         Shards { most, current: None, full: VecDeque::new(), repeated: Vec::new() }
     }
 
