@@ -344,9 +344,9 @@ fn make_images(
         Ok::<(), Error>(())
     })?;
     progress.end();
-    // What more threads cannot speed up.
+    // What more threads cannot speed up, by the clock.
     let each = in_turn.as_secs_f64() * 1e6 / remaining.len().max(1) as f64;
-    tracing::debug!("images were put in order in {each:.1} µs each");
+    tracing::debug!("images were put in order in {each:.1} µs each, waits for the disk included");
     watch.finish(options)?;
     Ok(rejects)
 }
