@@ -6,7 +6,7 @@ use std::path::Path;
 use isn_format::dataset_ref::{DatasetRef, Name, Version};
 use isn_format::error::Error;
 use isn_format::text::{self, shell_word};
-use isn_format::tree::B3SUMS;
+use isn_registry::files;
 use isn_registry::registry::layout::REGISTRY_JSON;
 
 /// Sorts what an [`Error::NotFound`] names as being there: the nearest to what was asked for comes first.
@@ -41,7 +41,7 @@ pub(super) fn name_in(text: &str) -> String {
 /// What a folder of the user is, in whose place a version was asked for, and what takes it.
 pub(super) fn folder(path: &str) -> String {
     let (there, here) = (Path::new(path), shell_word(Path::new(".").join(path).display()));
-    if there.join(B3SUMS).is_file() {
+    if files::is_tree(there) {
         format!("it is a tree: write {here}, and `isn verify {here}` checks it")
     } else if there.join(REGISTRY_JSON).is_file() {
         format!("it is a registry: `isn list --registry {here}` shows what it has")

@@ -105,6 +105,21 @@ impl<R: Rows> Description<R> {
     }
 }
 
+impl Description<Index> {
+    /// Describes a part of a version, whose lines are shown to be in its `B3SUMS` with that of this
+    /// `classes.csv`.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if an image is of no class.
+    pub fn of_part(
+        what: &str,
+        (index, selected): (Index, Sums),
+        (classes_what, classes_csv): (&str, Vec<u8>),
+    ) -> Result<Self> {
+        Ok(Self::checked((what, index), (classes_what, classes_csv), selected)?.0)
+    }
+}
+
 impl Description<Table> {
     /// Describes what a tree of the user's own has, which may be a part of a version: its list of images must
     /// have this `classes.csv`, and nothing else vouches for it. Also returns the counts.

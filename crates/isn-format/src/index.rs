@@ -1,7 +1,11 @@
 //! [`Index`]: one row per image, and [`Sources`], what the images were made from. They say nothing about
 //! storage, so a release without shards, with shards, or with new shards has the same index.
 
+mod blocks;
 mod images;
+mod part;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,7 +15,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::blocks::{Block, Directory, Frames, InBlocks, MAX_ROWS};
+pub(crate) use self::blocks::FrameOfLines;
 pub use self::images::Images;
+pub use self::part::Part;
 use crate::class::ClassId;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -89,6 +96,26 @@ struct Wire<'a> {
     source_blake3: Digest,
 }
 
+impl Wire<'_> {
+    fn pulled(&self) -> Pulled<'_> {
+        let (path, class) = (&*self.path, &*self.class);
+        let (split, blake3, length, width, height) =
+            (self.split, self.blake3, self.length, self.width, self.height);
+        Pulled { path, class, split, blake3, length, width, height }
+    }
+}
+
+/// What a pull needs of a row.
+struct Pulled<'a> {
+    path: &'a str,
+    class: &'a str,
+    split: Split,
+    blake3: Digest,
+    length: u64,
+    width: u32,
+    height: u32,
+}
+
 /// The images of a version, sorted by path bytes: of each what a pull needs. Kept as columns, some 100 bytes
 /// an image.
 ///
@@ -158,17 +185,18 @@ impl Sources {
         for row in index.rows() {
             let line = lines.next_row::<Wire<'_>>()?.filter(|line| line.path == row.path().as_str());
             let line = line.ok_or_else(|| Error::integrity(what, format!("does not have {}", row.path())))?;
-            sources.push(&line).map_err(|why| Error::integrity(what, why))?;
+            let pushed = sources.push(line.pixels, &line.source, line.source_blake3);
+            pushed.map_err(|why| Error::integrity(what, why))?;
         }
         Ok(sources)
     }
 
-    fn push(&mut self, row: &Wire<'_>) -> Result<(), String> {
-        if !self.ids.push(&row.source) {
-            return Err(format!("{} is one image too many", row.path));
+    fn push(&mut self, pixels: Digest, id: &str, blake3: Digest) -> Result<(), &'static str> {
+        if !self.ids.push(id) {
+            return Err("has too many source ids");
         }
-        self.pixels.push(row.pixels);
-        self.blake3.push(row.source_blake3);
+        self.pixels.push(pixels);
+        self.blake3.push(blake3);
         Ok(())
     }
 
@@ -354,8 +382,9 @@ impl Index {
         let (mut columns, mut sources) = (Columns::default(), Sources::default());
         for row in rows {
             let row = row.wire();
-            columns.push(&row).map_err(|why| Error::integrity("index", why))?;
-            sources.push(&row).map_err(|why| Error::integrity("index", why))?;
+            columns.push(&row.pulled()).map_err(|why| Error::integrity("index", why))?;
+            let pushed = sources.push(row.pixels, &row.source, row.source_blake3);
+            pushed.map_err(|why| Error::integrity("index", why))?;
         }
         Ok((columns.finish("index")?, sources))
     }
@@ -431,7 +460,7 @@ impl Index {
         let mut lines = Lines::new(what, compressed, cap)?;
         let mut columns = Columns::default();
         while let Some(row) = lines.next_row::<Wire<'_>>()? {
-            columns.push(&row).map_err(|why| Error::integrity(what, why))?;
+            columns.push(&row.pulled()).map_err(|why| Error::integrity(what, why))?;
         }
         columns.finish(what)
     }
@@ -472,18 +501,18 @@ struct Columns {
 impl Columns {
     /// Appends a row, which must come after the others. Returns what is wrong with it, if it cannot be
     /// appended.
-    fn push(&mut self, row: &Wire<'_>) -> Result<(), String> {
-        let path = RelPathRef::new(&row.path).map_err(|e| e.to_string())?;
+    fn push(&mut self, row: &Pulled<'_>) -> Result<(), String> {
+        let path = RelPathRef::new(row.path).map_err(|e| e.to_string())?;
         let refuse = |why: &str| format!("{path} {why}");
         let mut segments = path.segments();
-        if segments.next() != Some(row.split.as_str()) || segments.next() != Some(&*row.class) {
+        if segments.next() != Some(row.split.as_str()) || segments.next() != Some(row.class) {
             return Err(refuse("is not in the folder of its split and class"));
         }
         if segments.count() != 1 {
             return Err(refuse("is not split/class/image"));
         }
         let folders = &mut self.index.folders;
-        if folders.last().is_none_or(|last| (last.split, last.class.as_str()) != (row.split, &row.class)) {
+        if folders.last().is_none_or(|last| (last.split, last.class.as_str()) != (row.split, row.class)) {
             let class = row.class.parse().map_err(|e: crate::class::ClassIdError| e.to_string())?;
             folders.push(Folder { split: row.split, class, begin: self.files.len() as u32 });
         }
@@ -517,65 +546,63 @@ struct Covered<'a> {
     path: Cow<'a, str>,
 }
 
-/// Checks that the rows, read one at a time, give the dataset hash: each is a line of `B3SUMS`, and
-/// `classes.csv` is another.
+/// Checks that the rows, read one at a time, give the dataset hash.
 fn check_sums(what: &str, mut lines: Lines<'_>, manifest: &Manifest, classes: &Digest) -> Result<()> {
-    let mut classes = Some(LineRef { blake3: *classes, path: RelPathRef::stored(CLASSES) });
-    let (mut hasher, mut images) = (blake3::Hasher::new(), 0);
-    let mut text = Vec::new();
-    let mut last = String::new();
+    let mut check = SumsCheck::new(*classes);
     while let Some(row) = lines.next_row::<Covered<'_>>()? {
-        let path = RelPathRef::new(&row.path).map_err(|e| Error::integrity(what, e))?;
-        if images > 0 && last.as_str() >= path.as_str() {
-            return Err(Error::integrity(what, format!("is not sorted at {path}")));
-        }
-        if let Some(classes) = classes.take_if(|classes| classes.path < path) {
-            classes.push_to(&mut text);
-        }
-        LineRef { blake3: row.blake3, path }.push_to(&mut text);
-        last.clear();
-        last.push_str(path.as_str());
-        images += 1;
-        if text.len() >= 64 << 10 {
-            hasher.update(&text);
-            text.clear();
-        }
+        check.push(&row.path, row.blake3).map_err(|why| Error::integrity(what, why))?;
     }
-    if let Some(classes) = &classes {
-        classes.push_to(&mut text);
-    }
-    hasher.update(&text);
-    if images != manifest.images {
-        let why = format!("has {images} images, the manifest says {}", manifest.images);
-        return Err(Error::integrity(what, why));
-    }
-    manifest.check_dataset(what, &Digest::of_hasher(&hasher))
+    check.finish(what, manifest)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::source_spec::MAX_ID_LEN;
+/// Computes the BLAKE3 of a `B3SUMS` from rows that are not kept: each is a line of it, and `classes.csv` is
+/// another.
+struct SumsCheck {
+    /// The BLAKE3 of `classes.csv`, until its line comes.
+    classes: Option<Digest>,
+    hasher: blake3::Hasher,
+    images: u64,
+    text: Vec<u8>,
+    last: String,
+}
 
-    #[test]
-    fn the_longest_row_is_no_longer_than_it_may_be() {
-        let class = "x".repeat(64);
-        let path = format!("train/{class}/{}.png", "y".repeat(200 - 64 - 11));
-        let hash = Digest::of(b"");
-        let row = Row {
-            path: path.parse().unwrap(),
-            class: class.parse().unwrap(),
-            split: Split::Train,
-            blake3: hash,
-            length: u64::MAX,
-            width: u32::MAX,
-            height: u32::MAX,
-            pixels: hash,
-            source: "z".repeat(MAX_ID_LEN - 2),
-            source_blake3: hash,
-        };
-        let json = serde_json::to_string(&row).unwrap();
-        assert_eq!(path.len(), 200);
-        assert!(json.len() < MAX_ROW as usize, "{}", json.len());
+impl SumsCheck {
+    fn new(classes: Digest) -> Self {
+        let (hasher, text, last) = (blake3::Hasher::new(), Vec::new(), String::new());
+        SumsCheck { classes: Some(classes), hasher, images: 0, text, last }
+    }
+
+    fn line_of_classes(&mut self, blake3: Option<Digest>) {
+        let path = RelPathRef::stored(CLASSES);
+        blake3.into_iter().for_each(|blake3| LineRef { blake3, path }.push_to(&mut self.text));
+    }
+
+    fn push(&mut self, path: &str, blake3: Digest) -> Result<(), String> {
+        let path = RelPathRef::new(path).map_err(|e| e.to_string())?;
+        if self.images > 0 && self.last.as_str() >= path.as_str() {
+            return Err(format!("is not sorted at {path}"));
+        }
+        let classes = self.classes.take_if(|_| CLASSES < path.as_str());
+        self.line_of_classes(classes);
+        LineRef { blake3, path }.push_to(&mut self.text);
+        self.last.clear();
+        self.last.push_str(path.as_str());
+        self.images += 1;
+        if self.text.len() >= 64 << 10 {
+            self.hasher.update(&self.text);
+            self.text.clear();
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, what: &str, manifest: &Manifest) -> Result<()> {
+        let classes = self.classes.take();
+        self.line_of_classes(classes);
+        self.hasher.update(&self.text);
+        if self.images != manifest.images {
+            let why = format!("has {} images, the manifest says {}", self.images, manifest.images);
+            return Err(Error::integrity(what, why));
+        }
+        manifest.check_dataset(what, &Digest::of_hasher(&self.hasher))
     }
 }

@@ -14,7 +14,7 @@ const WINDOW_LOG_MAX: u32 = 23;
 /// The lowest level also gives the smallest objects: most of a row is hashes, in which a search for matches
 /// finds only short ones that cost more than the digits. (An index of 1,000 rows takes 110 kB at level 1 and
 /// 115 kB at level 12, whose tables need 47 MB.)
-const LEVEL: i32 = 1;
+pub(crate) const LEVEL: i32 = 1;
 
 /// Writes one object per line and compresses as it goes: the text of a large index would be hundreds of
 /// megabytes.

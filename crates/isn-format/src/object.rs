@@ -55,10 +55,18 @@ impl ObjectRef {
 pub enum ObjectKind {
     /// [`crate::manifest::Manifest`].
     Manifest,
-    /// [`crate::index::Index`].
+    /// [`crate::index::Index`], or the [`crate::index::Directory`] of its blocks.
     Index,
-    /// [`crate::pack::Pack`].
+    /// The rows of an index in blocks.
+    Rows,
+    /// What the images of an index in blocks were made from.
+    Sources,
+    /// [`crate::sums::SumsTree`].
+    SumsTree,
+    /// [`crate::pack::Pack`], or the directory of its blocks.
     Pack,
+    /// The places of a pack in blocks.
+    Places,
     /// A shard, see [`crate::shard`].
     Shard,
     /// `classes.csv`, see [`crate::class`].
@@ -135,7 +143,12 @@ impl ObjectKind {
     pub fn extension(self) -> Extension {
         match self {
             ObjectKind::Manifest => Extension::Json,
-            ObjectKind::Index | ObjectKind::Pack => Extension::JsonlZst,
+            ObjectKind::Index
+            | ObjectKind::Rows
+            | ObjectKind::Sources
+            | ObjectKind::Pack
+            | ObjectKind::Places => Extension::JsonlZst,
+            ObjectKind::SumsTree => Extension::Bin,
             ObjectKind::Shard => Extension::TarZst,
             ObjectKind::Classes
             | ObjectKind::Corrections
@@ -152,7 +165,11 @@ impl ObjectKind {
         match self {
             ObjectKind::Manifest => "manifest",
             ObjectKind::Index => "index",
+            ObjectKind::Rows => "rows of the index",
+            ObjectKind::Sources => "sources of the index",
+            ObjectKind::SumsTree => "tree of B3SUMS",
             ObjectKind::Pack => "pack",
+            ObjectKind::Places => "places of the pack",
             ObjectKind::Shard => "shard",
             ObjectKind::Classes => "classes.csv",
             ObjectKind::Recipe => "recipe",

@@ -1,12 +1,15 @@
 //! [`Pack`]: in which shard, and where in it, the bytes of a version's images are. A pack is a hint: every
 //! image is checked against the signed index.
 
+mod blocks;
+
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::blocks::{PackBlocks, Stored};
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, about};
 use crate::index::Images;
 use crate::json_lines::{Lines, Writer};
 use crate::object::{MAX_BYTES, ObjectRef};
@@ -64,13 +67,17 @@ impl Allowance {
     ///
     /// # Errors
     /// [`Error::Integrity`] if the pack exceeds the allowance.
-    pub fn take(&mut self, pack: &Pack, list: impl Fn() -> String) -> Result<()> {
-        let places = self.places.checked_sub(1 + pack.entries.len().max(pack.shards.len()) as u64);
+    pub fn take(&mut self, pack: &Stored, list: impl Fn() -> String) -> Result<()> {
+        let (images, shards) = match pack {
+            Stored::Whole(pack) => (pack.entries.len() as u64, &pack.shards),
+            Stored::Blocks(pack) => (pack.all_images(), &pack.shards),
+        };
+        let places = self.places.checked_sub(1 + images.max(shards.len() as u64));
         self.places = places.ok_or_else(|| {
             let why = format!("leads to packs of more than {MAX_PACKS} times the version's images");
             Error::integrity(list(), why)
         })?;
-        let bytes = ObjectRef::total(&pack.shards).and_then(|bytes| self.bytes.checked_sub(bytes));
+        let bytes = ObjectRef::total(shards).and_then(|bytes| self.bytes.checked_sub(bytes));
         self.bytes =
             bytes.ok_or_else(|| Error::integrity(list(), "leads to more bytes than any disk has"))?;
         Ok(())
@@ -111,47 +118,98 @@ impl Pack {
     /// [`Error::Integrity`], naming `what`, if one of these does not hold or a line cannot be read;
     /// [`Error::Invalid`] for another format, which a newer isn may know.
     pub fn parse(what: &str, compressed: &[u8], images: u64) -> Result<Self> {
-        let mut lines = Lines::new(what, compressed, Self::max_len(images))?;
-        let Some(header) = lines.next_row::<Header>()? else {
-            return Err(Error::integrity(what, "is empty"));
-        };
-        if header.format != FORMAT {
-            let why = format!(
-                "has format '{}', but this isn reads {FORMAT}: a newer isn may read it",
-                header.format
-            );
-            return Err(Error::invalid(what, why));
+        match Stored::parse(what, compressed, images)? {
+            Stored::Whole(pack) => Ok(pack),
+            Stored::Blocks(_) => Err(Error::invalid(what, "is in blocks")),
         }
-        let shards = header.shards;
-        let mut named = HashSet::new();
-        if !shards.iter().all(|shard| named.insert(shard.blake3)) {
-            return Err(Error::integrity(what, "names a shard twice"));
-        }
-        let mut entries: Vec<Entry> = Vec::new();
-        while let Some(entry) = lines.next_row::<Entry>()? {
-            let end = entry.offset.checked_add(entry.length);
-            let inside = shards.get(entry.shard).zip(end).is_some_and(|(shard, end)| end <= shard.length);
-            if !inside || entry.length == 0 {
-                return Err(Error::integrity(
-                    what,
-                    format!("places image {} outside its shard", entry.blake3),
-                ));
-            }
-            entries.push(entry);
-        }
-        if shards.len() > entries.len() {
-            let why = format!("names {} shards, but only {} images", shards.len(), entries.len());
-            return Err(Error::integrity(what, why));
-        }
+    }
+
+    /// Checks that the entries are in order and do not overlap.
+    fn check_order(&self, what: &str) -> Result<()> {
         let in_order = |pair: &[Entry]| {
             let (a, b) = (&pair[0], &pair[1]);
             (a.shard, a.offset + a.length) <= (b.shard, b.offset) || a.shard < b.shard
         };
-        if !entries.windows(2).all(in_order) {
-            return Err(Error::integrity(what, "has images that are out of order or overlap"));
+        match self.entries.windows(2).all(in_order) {
+            true => Ok(()),
+            false => Err(Error::integrity(what, "has images that are out of order or overlap")),
         }
-        Ok(Pack { shards, entries })
     }
+}
+
+/// Refuses a list that names a shard twice.
+fn check_shards(what: &str, shards: &[ObjectRef]) -> Result<()> {
+    let mut named = HashSet::new();
+    match shards.iter().all(|shard| named.insert(shard.blake3)) {
+        true => Ok(()),
+        false => Err(Error::integrity(what, "names a shard twice")),
+    }
+}
+
+impl Stored {
+    /// Reads a pack, or the directory of one, that may have up to `images` entries.
+    ///
+    /// # Errors
+    /// As [`Pack::parse`].
+    pub fn parse(what: &str, compressed: &[u8], images: u64) -> Result<Self> {
+        let lines = Lines::new(what, compressed, Pack::max_len(images))?;
+        let (format, lines) = format_of(what, lines)?;
+        match format {
+            AnyHeader::Whole(header) => read(what, header, lines).map(Stored::Whole),
+            AnyHeader::Blocks(header) => PackBlocks::read(what, header, lines, images).map(Stored::Blocks),
+        }
+    }
+}
+
+/// A first line.
+enum AnyHeader {
+    Whole(Header),
+    Blocks(blocks::Header),
+}
+
+fn format_of<'a>(what: &str, mut lines: Lines<'a>) -> Result<(AnyHeader, Lines<'a>)> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: String,
+    }
+    let Some(header) = lines.next_row::<serde_json::Value>()? else {
+        return Err(Error::integrity(what, "is empty"));
+    };
+    let unreadable = |e: serde_json::Error| Error::integrity(what, about("line 1", &e));
+    let Format { format } = Format::deserialize(&header).map_err(unreadable)?;
+    let header = match format.as_str() {
+        FORMAT => Header::deserialize(header).map(AnyHeader::Whole),
+        blocks::FORMAT => blocks::Header::deserialize(header).map(AnyHeader::Blocks),
+        _ => {
+            let why = format!(
+                "has format '{format}', but this isn reads {FORMAT} and {}: a newer isn may read it",
+                blocks::FORMAT
+            );
+            return Err(Error::invalid(what, why));
+        }
+    };
+    Ok((header.map_err(unreadable)?, lines))
+}
+
+fn read(what: &str, header: Header, mut lines: Lines<'_>) -> Result<Pack> {
+    let shards = header.shards;
+    check_shards(what, &shards)?;
+    let mut entries: Vec<Entry> = Vec::new();
+    while let Some(entry) = lines.next_row::<Entry>()? {
+        let end = entry.offset.checked_add(entry.length);
+        let inside = shards.get(entry.shard).zip(end).is_some_and(|(shard, end)| end <= shard.length);
+        if !inside || entry.length == 0 {
+            return Err(Error::integrity(what, format!("places image {} outside its shard", entry.blake3)));
+        }
+        entries.push(entry);
+    }
+    if shards.len() > entries.len() {
+        let why = format!("names {} shards, but only {} images", shards.len(), entries.len());
+        return Err(Error::integrity(what, why));
+    }
+    let pack = Pack { shards, entries };
+    pack.check_order(what)?;
+    Ok(pack)
 }
 
 /// Chooses the entry by which each wanted image is read: the first whose frame is not longer than the image

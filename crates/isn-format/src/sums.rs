@@ -1,11 +1,17 @@
 //! [`Sums`]: the file `B3SUMS`, whose BLAKE3 is the dataset hash, or the lines of it that a part of a version
 //! has.
 
+mod proof;
+mod tree;
+
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+pub(crate) use self::proof::folders;
+pub use self::proof::{Pieces, SumsProof};
+pub use self::tree::{GROUP, SumsTree};
 use crate::class::{Class, parse_classes};
 use crate::digest::Digest;
 use crate::error::{Error, Result, about};
@@ -161,7 +167,12 @@ impl Sums {
 
     /// Returns the lines for the images of an index and the exact bytes of `classes.csv`.
     pub fn new(index: &Index, classes_csv: &[u8]) -> Self {
-        Self::over(index.files(), Some(Digest::of(classes_csv)), None)
+        Self::of_index(index, Digest::of(classes_csv))
+    }
+
+    /// As [`Sums::new`], with the BLAKE3 of `classes.csv`.
+    pub(crate) fn of_index(index: &Index, classes: Digest) -> Self {
+        Self::over(index.files(), Some(classes), None)
     }
 
     /// Returns the lines of a tree that has only this selection of the images; `classes.csv` is always among

@@ -20,6 +20,11 @@ use crate::sums::Line;
 pub const B3SUMS: &str = "B3SUMS";
 /// The lines of `B3SUMS` that a partial tree has.
 pub const B3SUMS_SELECTED: &str = "B3SUMS.selected";
+/// Shows that the lines in `B3SUMS.selected` are in `B3SUMS`, for a partial tree that does not have that, see
+/// [`crate::sums::SumsProof`].
+pub const B3SUMS_PROOF: &str = "B3SUMS.proof";
+/// The maximum length of a `B3SUMS.proof` that is read, in bytes.
+pub const MAX_PROOF: u64 = 1 << 30;
 /// The maximum length of an `ISN.json` that is read, in bytes: a selection names each of its images.
 pub const MAX_ISN_JSON: u64 = 64 << 20;
 /// The list of classes, in the order of their index.
@@ -28,8 +33,8 @@ pub const CLASSES: &str = "classes.csv";
 pub const ISN_JSON: &str = "ISN.json";
 /// The format of `ISN.json` of a released version.
 pub const FORMAT: &str = "isn-tree/1";
-/// The format of `ISN.json` of a tree that nobody released.
-pub const UNRELEASED: &str = "isn-tree/2";
+/// The format of `ISN.json` of a tree that nobody released, or that has a proof in place of `B3SUMS`.
+pub const TWO: &str = "isn-tree/2";
 
 /// The part of a version that a tree has. Empty lists mean everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,11 +103,13 @@ impl Origin {
         #[derive(Deserialize)]
         struct Header {
             format: String,
+            #[serde(default)]
+            proof: bool,
         }
         let header: Header = serde_json::from_slice(json).ok()?;
-        match header.format.as_str() {
-            FORMAT => serde_json::from_slice(json).ok().map(Origin::Released),
-            UNRELEASED => serde_json::from_slice(json).ok().map(Origin::Unreleased),
+        match (header.format.as_str(), header.proof) {
+            (FORMAT, false) | (TWO, true) => serde_json::from_slice(json).ok().map(Origin::Released),
+            (TWO, false) => serde_json::from_slice(json).ok().map(Origin::Unreleased),
             _ => None,
         }
     }
@@ -120,6 +127,14 @@ impl Origin {
         match self {
             Origin::Released(known) => &known.dataset,
             Origin::Unreleased(built) => &built.dataset,
+        }
+    }
+
+    /// The number of images of the whole version, if it says so.
+    pub fn images(&self) -> Option<u64> {
+        match self {
+            Origin::Released(known) => known.images,
+            Origin::Unreleased(_) => None,
         }
     }
 
@@ -180,7 +195,7 @@ impl Origin {
 /// The `ISN.json` of a tree that was built from a recipe of which there is no release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unreleased {
-    /// [`UNRELEASED`].
+    /// [`TWO`].
     pub format: String,
     /// `false`.
     pub released: bool,
@@ -250,8 +265,14 @@ pub fn is_unreleased_pin(text: &str) -> bool {
 /// What a released version's `ISN.json` says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// [`FORMAT`].
+    /// [`FORMAT`]; with a proof, [`TWO`].
     pub format: String,
+    /// Whether the tree has `B3SUMS.proof` in place of `B3SUMS`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proof: bool,
+    /// The number of images of the whole version, which only the whole `B3SUMS` shows otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<u64>,
     /// The dataset.
     pub name: Name,
     /// The version.

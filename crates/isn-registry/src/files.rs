@@ -46,6 +46,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use isn_format::error::{Error, Result};
+use isn_format::tree::{B3SUMS, B3SUMS_PROOF};
 
 /// The prefix of every temporary name, so that what a killed run left can be recognised.
 pub(crate) const TEMP_PREFIX: &str = ".isn-tmp-";
@@ -310,6 +311,11 @@ pub(crate) fn free_space(path: &Path) -> Option<(u64, u64)> {
         let _ = path;
         None
     }
+}
+
+/// Whether the folder `root` is a tree, by the lists that are there.
+pub fn is_tree(root: &Path) -> bool {
+    [B3SUMS, B3SUMS_PROOF].iter().any(|list| !is_absent(&root.join(list)))
 }
 
 /// Whether nothing is at `path`, links followed: not that it cannot be looked at.

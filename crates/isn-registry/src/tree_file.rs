@@ -7,8 +7,60 @@ use isn_format::class::{Class, MAX_CLASSES};
 use isn_format::dataset_ref::{DatasetRef, VersionId};
 use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Result};
-use isn_format::sums::{LineRef, MAX_SUMS, Sums};
-use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, ISN_JSON, MAX_ISN_JSON, Origin, unreleased_pin};
+use isn_format::sums::{LineRef, MAX_SUMS, Sums, SumsProof};
+use isn_format::tree::{
+    B3SUMS, B3SUMS_PROOF, B3SUMS_SELECTED, CLASSES, ISN_JSON, MAX_ISN_JSON, MAX_PROOF, Origin, unreleased_pin,
+};
+
+/// What a tree has to show that its lines are those of a version.
+pub(crate) enum Basis {
+    /// All lines of the version.
+    Whole(Sums),
+    /// A proof that some are among them.
+    Proof(SumsProof),
+}
+
+impl Basis {
+    /// The name of the file in the tree in `root`.
+    pub(crate) fn file_in(root: &Path) -> &'static str {
+        match files::is_absent(&root.join(B3SUMS)) && !files::is_absent(&root.join(B3SUMS_PROOF)) {
+            true => B3SUMS_PROOF,
+            false => B3SUMS,
+        }
+    }
+
+    /// Reads what the tree in `root` has. Also returns the dataset hash that it leads to, if it leads to one.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read or is too long. The inner result fails if it is not well-formed.
+    pub(crate) fn read(root: &Path) -> Result<(Result<Self>, Option<Digest>)> {
+        if Self::file_in(root) == B3SUMS {
+            let (sums, dataset) = read_sums_hashed(root, B3SUMS)?;
+            return Ok((sums.map(Basis::Whole), Some(dataset)));
+        }
+        let bytes = files::read_capped(&root.join(B3SUMS_PROOF), MAX_PROOF)?;
+        let proof = SumsProof::parse(B3SUMS_PROOF, &bytes);
+        let dataset = proof.as_ref().ok().map(SumsProof::dataset);
+        Ok((proof.map(Basis::Proof), dataset))
+    }
+
+    /// Checks that these lines are among those of the version.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`], naming the file in `root`, if one is not, or that is not shown.
+    pub(crate) fn check(&self, root: &Path, selected: &Sums) -> Result<()> {
+        match self {
+            Basis::Whole(full) => {
+                let is_in_full = |line: &LineRef<'_>| full.blake3_of(line.path.as_str()) == Some(line.blake3);
+                selected.lines().find(|line| !is_in_full(line)).map_or(Ok(()), |line| {
+                    let why = format!("lists {} in {}, and not in {B3SUMS}", line.path, list_of(root));
+                    Err(Error::integrity(root.display(), why))
+                })
+            }
+            Basis::Proof(proof) => proof.check(&root.join(B3SUMS_PROOF).display().to_string(), selected),
+        }
+    }
+}
 
 /// Returns the name of the list of the tree in `root`: `B3SUMS.selected` if anything has that name, else
 /// `B3SUMS`.
@@ -88,7 +140,10 @@ pub(crate) fn read_lists(root: &Path) -> Result<Lists> {
         || refuse(format!("has no {ISN_JSON} that says which version it is: `isn pull` writes one"));
     let json = files::read_capped_if_there(&root.join(ISN_JSON), MAX_ISN_JSON).map_err(|e| e.at(At::Tree))?;
     let origin = json.and_then(|json| Origin::parse(&json)).ok_or_else(unknown)?;
-    let (full, dataset) = read_sums_hashed(root, B3SUMS)?;
+    let (basis, dataset) = Basis::read(root)?;
+    let Some(dataset) = dataset else {
+        return Err(basis.err().unwrap_or_else(|| refuse("has no lists".into())).at(At::Tree));
+    };
     if dataset.prefixed() != origin.dataset() {
         let (here, said) = (dataset.prefixed(), origin.dataset());
         return Err(refuse(format!("has dataset hash {here}, and its {ISN_JSON} says {said}")));
@@ -104,16 +159,16 @@ pub(crate) fn read_lists(root: &Path) -> Result<Lists> {
     if pin != *said {
         return Err(refuse(format!("is {pin}, and its {ISN_JSON} says that its pin is {said}")));
     }
-    let full = full.map_err(|e| e.at(At::Tree))?;
-    let images = full.images().count() as u64;
-    let sums = match list_of(root) {
-        B3SUMS => full,
-        selected => {
+    let basis = basis.map_err(|e| e.at(At::Tree))?;
+    let images = match &basis {
+        Basis::Whole(full) => full.images().count() as u64,
+        Basis::Proof(_) => origin.images().ok_or_else(unknown)?,
+    };
+    let sums = match (list_of(root), basis) {
+        (B3SUMS, Basis::Whole(full)) => full,
+        (selected, basis) => {
             let sums = read_sums(root, selected).map_err(|e| e.at(At::Tree))?;
-            let is_in_full = |line: &LineRef<'_>| full.blake3_of(line.path.as_str()) == Some(line.blake3);
-            if let Some(line) = sums.lines().find(|line| !is_in_full(line)) {
-                return Err(refuse(format!("lists {} in {selected}, and not in {B3SUMS}", line.path)));
-            }
+            basis.check(root, &sums).map_err(|e| e.at(At::Tree))?;
             sums
         }
     };

@@ -5,13 +5,13 @@ use std::path::Path;
 use super::Aim;
 use isn_format::error::{At, Blame, Difference};
 use isn_format::text::shell_path;
-use isn_format::tree::B3SUMS;
+use isn_registry::files;
 use isn_registry::dataset::IN_TREE;
 
 /// Returns what to do about a file that has changed in a tree.
 fn changed_tree(what: &str) -> String {
     let image = what.strip_prefix(IN_TREE).unwrap_or(what);
-    let tree = Path::new(image).ancestors().skip(1).find(|above| above.join(B3SUMS).is_file());
+    let tree = Path::new(image).ancestors().skip(1).find(|above| files::is_tree(above));
     format!(
         "a tree that was pulled earlier has changed: `isn verify {}` lists its faults. Remove the changed \
          file, so that the image is fetched instead, or remove the tree and pull it again",

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use crate::cli::args::RegistryArg;
@@ -41,8 +41,19 @@ pub(in crate::cli) struct BuildArgs {
     /// Make the build of all its parts, which --part has built; the source is only listed
     #[arg(long, value_name = "DIR", num_args = 1..)]
     join: Vec<PathBuf>,
+    /// How the index is stored: whole, which every isn reads, or in blocks, of which a pull of one class reads
+    /// only that class [default: in blocks if there are more than 50,000 images]
+    #[arg(long, value_name = "FORM", value_enum, conflicts_with = "part", hide_possible_values = false)]
+    index: Option<IndexForm>,
     #[command(flatten)]
     registry: RegistryArg,
+}
+
+/// How an index is stored.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum IndexForm {
+    Whole,
+    Blocks,
 }
 
 impl Verb for BuildArgs {
@@ -69,6 +80,7 @@ impl Verb for BuildArgs {
             expected: None,
             partial: self.partial,
             slices: &self.join,
+            in_blocks: self.index.map(|form| matches!(form, IndexForm::Blocks)),
             named: &|| run.complete(),
         };
         if let Some(share) = self.part {

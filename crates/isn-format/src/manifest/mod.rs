@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use self::objects::{Objects, Other};
+pub use self::objects::{Blocks, Objects, Other};
 use self::wire::{One, Refused, Two};
 use crate::dataset_ref::{DatasetRef, Name, Version, VersionId};
 use crate::description::Counts;

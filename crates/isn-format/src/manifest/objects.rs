@@ -18,8 +18,10 @@ const MAX_FORMAT: usize = 64;
 /// The objects of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Objects {
-    /// The index: one row per image.
+    /// The index: one row per image, or the directory of its blocks.
     pub index: ObjectRef,
+    /// What the directory leads to, if the index is in blocks.
+    pub blocks: Option<Blocks>,
     /// The exact bytes of `classes.csv`.
     pub classes: ObjectRef,
     /// The recipe from which it was built.
@@ -34,6 +36,17 @@ pub struct Objects {
     pub pairs: Option<ObjectRef>,
     /// Objects that this isn does not know and need not, sorted by name.
     pub others: Vec<Other>,
+}
+
+/// The objects of an index in blocks, beside its directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocks {
+    /// The rows, see [`crate::index::Directory`].
+    pub rows: ObjectRef,
+    /// What the images were made from.
+    pub sources: ObjectRef,
+    /// BLAKE3's tree over `B3SUMS`, see [`crate::sums::SumsTree`].
+    pub tree: ObjectRef,
 }
 
 /// An object that this isn does not know, and need not: it copies and checks the bytes.
@@ -62,8 +75,11 @@ pub(super) struct Entry {
 
 /// The objects that this isn knows: name, kind, format in version 2, whether a reader must know it, and
 /// whether it must be there.
-const KNOWN: [(&str, ObjectKind, &str, bool, bool); 7] = [
+const KNOWN: [(&str, ObjectKind, &str, bool, bool); 10] = [
     ("index", ObjectKind::Index, "isn-index/1", true, true),
+    ("rows", ObjectKind::Rows, "isn-rows/1", true, false),
+    ("sources", ObjectKind::Sources, "isn-sources/1", false, false),
+    ("tree", ObjectKind::SumsTree, "isn-sums-tree/1", true, false),
     ("classes", ObjectKind::Classes, "isn-classes/1", true, true),
     ("recipe", ObjectKind::Recipe, "isn-recipe/2", false, true),
     ("assignments", ObjectKind::Splits, "isn-splits/1", false, true),
@@ -71,6 +87,9 @@ const KNOWN: [(&str, ObjectKind, &str, bool, bool); 7] = [
     ("groups", ObjectKind::Groups, "isn-groups/1", false, false),
     ("pairs", ObjectKind::Pairs, "isn-pairs/1", false, false),
 ];
+
+/// The format of the directory of an index in blocks, which has the objects `rows`, `sources` and `tree`.
+const IN_BLOCKS: &str = "isn-index/2";
 
 impl Objects {
     /// Returns all of them, with their kinds.
@@ -83,6 +102,9 @@ impl Objects {
     fn get(&self, kind: ObjectKind) -> Option<ObjectRef> {
         match kind {
             ObjectKind::Index => Some(self.index),
+            ObjectKind::Rows => self.blocks.map(|blocks| blocks.rows),
+            ObjectKind::Sources => self.blocks.map(|blocks| blocks.sources),
+            ObjectKind::SumsTree => self.blocks.map(|blocks| blocks.tree),
             ObjectKind::Classes => Some(self.classes),
             ObjectKind::Recipe => Some(self.recipe),
             ObjectKind::Splits => Some(self.assignments),
@@ -100,6 +122,8 @@ impl Objects {
             Entry { blake3, length, format: format.into(), extension, required }
         };
         let known = KNOWN.into_iter().filter_map(|(name, kind, format, required, _)| {
+            let is_in_blocks = kind == ObjectKind::Index && self.blocks.is_some();
+            let format = if is_in_blocks { IN_BLOCKS } else { format };
             Some((name.into(), entry(self.get(kind)?, format, kind.extension(), required)))
         });
         let others = self
@@ -116,13 +140,16 @@ impl Objects {
         }
         let mut known: BTreeMap<&str, ObjectRef> = BTreeMap::new();
         let mut others = Vec::new();
+        let is_in_blocks = entries.get("index").is_some_and(|index| index.format == IN_BLOCKS);
         for (name, entry) in entries {
             check_words(&name, &entry.format)?;
             let object = ObjectRef { blake3: entry.blake3, length: entry.length };
             let same = KNOWN.iter().find(|(known, ..)| *known == name);
             // A recipe and assignments must be there, and say themselves what they are.
-            let is_known = |(.., format, required, needed): &(_, _, &str, bool, bool)| {
-                *format == entry.format || *needed && !required
+            let is_known = |(name, _, format, required, needed): &(&str, _, &str, bool, bool)| {
+                *format == entry.format
+                    || *needed && !required
+                    || *name == "index" && entry.format == IN_BLOCKS
             };
             match same {
                 Some(row) if is_known(row) => {
@@ -153,8 +180,17 @@ impl Objects {
         }
         let need =
             |name: &str| known.get(name).copied().ok_or_else(|| wrong(&format!("has no object {name}")));
+        let of_blocks = ["rows", "sources", "tree"].into_iter().find(|name| known.contains_key(name));
+        let blocks = match of_blocks {
+            _ if is_in_blocks => {
+                Some(Blocks { rows: need("rows")?, sources: need("sources")?, tree: need("tree")? })
+            }
+            Some(name) => return Err(wrong(&format!("has object {name}, and an index that is not in blocks"))),
+            None => None,
+        };
         Ok(Objects {
             index: need("index")?,
+            blocks,
             classes: need("classes")?,
             recipe: need("recipe")?,
             assignments: need("assignments")?,

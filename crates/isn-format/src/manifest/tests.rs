@@ -54,6 +54,31 @@ fn version_2_reads_back_with_what_this_isn_does_not_know() {
 }
 
 #[test]
+fn an_index_in_blocks_needs_all_its_objects() {
+    let mut manifest = Manifest::parse("manifest", SECOND).unwrap();
+    let object = |name: &str| ObjectRef::of(name.as_bytes());
+    let (rows, sources, tree) = (object("rows"), object("sources"), object("tree"));
+    manifest.objects.blocks = Some(Blocks { rows, sources, tree });
+    let bytes = manifest.to_bytes().unwrap();
+    assert_eq!(Manifest::parse("manifest", &bytes).unwrap(), manifest);
+    let text = String::from_utf8(bytes).unwrap();
+    for (from, to, why) in [
+        ("\"rows\": {", "\"row\": {", "needs object row of format 'isn-rows/1'"),
+        ("\"sources\": {", "\"source-ids\": {", "has no object sources"),
+        ("isn-sources/1", "isn-sources/2", "has no object sources"),
+        ("isn-sums-tree/1", "isn-sums-tree/2", "needs object tree of format 'isn-sums-tree/2'"),
+        ("isn-index/2", "isn-index/1", "has object rows, and an index that is not in blocks"),
+        ("\"extension\": \"bin\"", "\"extension\": \"csv\"", "gives object tree extension csv, not bin"),
+    ] {
+        let error = Manifest::parse("m", text.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(why), "{why}: {error}");
+    }
+    // Version 1 cannot say it.
+    manifest.tally = Tally::Classes(Counts::new());
+    assert!(manifest.to_bytes().is_err());
+}
+
+#[test]
 fn version_2_is_refused_unless_it_is_whole() {
     let text = String::from_utf8_lossy(SECOND);
     let refused = |changed: &str, why: &str| {
@@ -80,7 +105,8 @@ fn version_2_is_refused_unless_it_is_whole() {
         ("\"recipe\": {", "\"recipes\": {", "has no object recipe"),
         ("\"assignments\": {", "\"splits\": {", "has no object assignments"),
         ("\"pairs\": {", "\"groups\": {", "groups occurs twice"),
-        ("isn-index/1", "isn-index/2", newer),
+        ("isn-index/1", "isn-index/3", newer),
+        ("isn-index/1", "isn-index/2", "has no object rows"),
         ("isn-classes/1", "isn-classes/2", newer),
         ("isn-manifest/2", "isn-manifest/3", newer),
         ("\"extension\": \"toml\"", "\"extension\": \"csv\"", "gives object recipe extension csv, not toml"),

@@ -27,6 +27,7 @@ use isn_format::error::{Error, Missing, NetworkKind, Overlap, Result};
 use isn_format::key::PublicKey;
 use isn_format::log::{History, LogKey, Rejected, Released, SignedCheckpoint, leaf_hash};
 use isn_format::release::{Release, unknown_signer};
+use isn_format::tree::Selection;
 
 /// The file of the bundled registry with the public half of its demonstration key.
 const DEMO_KEY: &str = "keys/demo.pub";
@@ -134,36 +135,40 @@ impl Client {
     /// As [`Client::head`]; [`Error::Withdrawn`] if objects are missing and the version is withdrawn; also as
     /// [`Registry::complete`].
     pub async fn snapshot(&self, reference: &DatasetRef) -> Result<(Registry, Snapshot)> {
-        self.described(reference, Needs::Lists).await
+        self.part(reference, Needs::LISTS, &Selection::default()).await
     }
 
-    /// As [`Client::snapshot`], for a command that `needs` more than that.
+    /// As [`Client::snapshot`], for a command that `needs` more than that, or only what a selection has: where
+    /// that can be read alone, nothing else is.
     ///
     /// # Errors
     /// As [`Client::snapshot`].
-    pub(crate) async fn described(
+    pub(crate) async fn part(
         &self,
         reference: &DatasetRef,
         needs: Needs,
+        selection: &Selection,
     ) -> Result<(Registry, Snapshot)> {
-        let (registry, head) = self.find(reference, needs).await?;
-        let snapshot = complete(&registry, head).await?;
+        let (registry, head) = self.find(reference, needs.of(selection)).await?;
+        let snapshot = complete_part(&registry, head, selection).await?;
         Ok((registry, snapshot))
     }
 
-    /// As [`Client::snapshot`], for who also needs images, and what keys state to have built of that version.
+    /// As [`Client::part`], for who also needs images, and what keys state to have built of that version.
     /// That costs one small request at most, beside others, and none of a registry whose `registry.json`
     /// names no attestation log.
     ///
     /// # Errors
     /// As [`Client::snapshot`].
-    pub(crate) async fn snapshot_and_outcomes(
+    pub(crate) async fn part_and_outcomes(
         &self,
         reference: &DatasetRef,
+        selection: &Selection,
     ) -> Result<(Registry, Snapshot, Vec<Outcome>)> {
-        let (registry, head) = self.find(reference, Needs::Images).await?;
+        let (registry, head) = self.find(reference, Needs::IMAGES.of(selection)).await?;
         let id = head.manifest.id();
-        let (snapshot, outcomes) = tokio::join!(complete(&registry, head), stated_in(&registry, &id));
+        let snapshot = complete_part(&registry, head, selection);
+        let (snapshot, outcomes) = tokio::join!(snapshot, stated_in(&registry, &id));
         Ok((registry, snapshot?, outcomes))
     }
 
@@ -192,7 +197,7 @@ impl Client {
     /// [`Error::Trust`] if nobody whom the user believes vouches for it; [`Error::Network`] or
     /// [`Error::Integrity`] if it cannot be read.
     pub async fn head(&self, reference: &DatasetRef) -> Result<(Registry, Head)> {
-        self.find(reference, Needs::Manifest).await
+        self.find(reference, Needs::MANIFEST).await
     }
 
     /// As [`Client::head`], for a command that `needs` more than that.
@@ -377,6 +382,12 @@ impl Client {
 /// Returns what keys state in a registry to have built of a version, if it has an attestation log.
 pub(crate) async fn stated_in(registry: &Registry, id: &VersionId) -> Vec<Outcome> {
     if registry.attests() { registry.outcomes(id).await } else { Vec::new() }
+}
+
+/// As [`complete`], of what a selection has, where that can be read alone.
+async fn complete_part(registry: &Registry, head: Head, selection: &Selection) -> Result<Snapshot> {
+    let (id, reason) = (head.manifest.id(), head.withdrawn.clone());
+    registry.complete_part(head, selection).await.map_err(|e| without_objects(e, id, reason))
 }
 
 /// Reads what a manifest lists. If objects are missing and the version is withdrawn, the error says so.

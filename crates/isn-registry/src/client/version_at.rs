@@ -11,7 +11,7 @@ use crate::tree_file::{Lists, read_lists};
 use crate::trust::RegistryId;
 use isn_format::dataset_ref::{DatasetRef, RefError};
 use isn_format::error::{Error, Missing, Result};
-use isn_format::tree::{B3SUMS, is_unreleased_pin};
+use isn_format::tree::is_unreleased_pin;
 
 /// Where a version is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub(crate) enum Local {
 
 impl Local {
     fn of(path: &Path) -> Option<Self> {
-        if !files::is_absent(&path.join(B3SUMS)) {
+        if files::is_tree(path) {
             return Some(Local::Tree);
         }
         path.join(MANIFEST_JSON).is_file().then_some(Local::Build)

@@ -5,9 +5,10 @@ use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use super::{CHANGING, LOCK_FILE, Locked, PROJECT_FILE};
+use crate::files;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Error, Mistake, Result};
-use isn_format::tree::{B3SUMS, ISN_JSON};
+use isn_format::tree::ISN_JSON;
 
 /// The maximum number of symlinks to follow on the way to a path, as the system has one too.
 const MAX_LINKS: usize = 40;
@@ -148,7 +149,7 @@ pub(super) fn overlaps<'a>(project: &Path, entries: &[&'a Locked]) -> Result<Vec
 fn tree_around<'a>(project: &Path, place: &'a Path) -> Option<&'a Path> {
     let below = place.strip_prefix(project).ok()?;
     let is_tree =
-        |folder: &&Path| [B3SUMS, ISN_JSON].iter().all(|name| project.join(folder).join(name).is_file());
+        |folder: &&Path| files::is_tree(&project.join(folder)) && project.join(folder).join(ISN_JSON).is_file();
     // The last ancestor is the project's own folder.
     below.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()).find(is_tree)
 }

@@ -328,6 +328,7 @@ fn describe(
         let why = "states another dataset, version or hash than its manifest: two versions are mixed";
         return Err(Error::trust(what, why));
     }
+    runtime()?.block_on(store.check_blocks(&snapshot))?;
     let objects = objects_of(&store, &snapshot, packs)?;
     check_there(to, &objects)?;
     Ok(objects)
@@ -345,7 +346,8 @@ fn weigh(to: &Destination<'_>, manifest: &Manifest, packs: &[Digest]) -> Result<
         ));
     }
     for (kind, object) in manifest.objects.all() {
-        let beside = if kind == ObjectKind::Index { MAX_BESIDE } else { MAX_CLASSES };
+        let is_index = matches!(kind, ObjectKind::Index | ObjectKind::Rows | ObjectKind::Sources);
+        let beside = if is_index { MAX_BESIDE } else { MAX_CLASSES };
         let most = manifest.images.saturating_mul(MAX_OF_IMAGE).saturating_add(beside);
         if object.length > most {
             let (what, length) = (kind.noun(), object.length);
@@ -367,6 +369,10 @@ fn weigh(to: &Destination<'_>, manifest: &Manifest, packs: &[Digest]) -> Result<
         json_lines::weigh(&path, file, length, most_rows)
     };
     rows(ObjectKind::Index, &manifest.objects.index.blake3, manifest.images)?;
+    if let Some(blocks) = manifest.objects.blocks {
+        rows(ObjectKind::Rows, &blocks.rows.blake3, manifest.images)?;
+        rows(ObjectKind::Sources, &blocks.sources.blake3, manifest.images)?;
+    }
     if packs.iter().collect::<HashSet<_>>().len() < packs.len() {
         return Err(Error::invalid("the submission", "names a pack twice"));
     }

@@ -166,7 +166,7 @@ const PART: &str = "was built from a part of its source, and has no version: bui
 impl Held {
     fn open(target: &Path) -> Result<Held> {
         match StoreKind::of(target) {
-            Some(StoreKind::Registry) if files::is_absent(&target.join(B3SUMS)) => {
+            Some(StoreKind::Registry) if !files::is_tree(target) => {
                 Err(Error::invalid(target.display(), "is a registry: expected a build or a tree"))
             }
             _ => match Local::at(target)? {

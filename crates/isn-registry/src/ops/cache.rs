@@ -11,6 +11,7 @@ use crate::transport;
 use crate::transport::folder::Folder;
 use isn_format::digest::Digest;
 use isn_format::error::Result;
+use isn_format::index::Images;
 use isn_format::table::Table;
 
 /// No index has more rows than this.
@@ -45,7 +46,7 @@ fn is_right(runtime: &Runtime, cache: &Cache, index: &Digest) -> bool {
     let version = runtime.block_on(async {
         let head = registry.cached_head(&table.dataset()).await?;
         let snapshot = complete(&registry, head).await.ok()?;
-        let packs = registry.packs(&snapshot).await.ok()?;
+        let packs = registry.packs(&snapshot, &Images::all(snapshot.index())).await.ok()?;
         Some((snapshot, packs))
     });
     version.is_none_or(|(snapshot, packs)| {

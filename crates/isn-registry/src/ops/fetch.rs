@@ -46,7 +46,7 @@ pub fn fetch(
         Error::invalid("the cache", "is not to be used: a fetch has nowhere to put what it brings")
     })?;
     let runtime = transport::runtime()?;
-    let (registry, mut snapshot) = runtime.block_on(client.described(reference, Needs::Images))?;
+    let (registry, mut snapshot) = runtime.block_on(client.part(reference, Needs::IMAGES, selection))?;
     check_selection(&snapshot, selection)?;
     // Images from a folder or from the binary are cached too, since the user asked for it: the folder may be
     // on a removable disk.
@@ -56,7 +56,7 @@ pub fn fetch(
     let wanted = Images::of(snapshot.index(), rows.clone());
     let is_whole = selection.is_all();
     let (images, bytes) = (rows.clone().count() as u64, rows.map(|row| row.length()).sum());
-    let mut packs = runtime.block_on(registry.packs(&snapshot))?;
+    let mut packs = runtime.block_on(registry.packs(&snapshot, &wanted))?;
     // Reads them again now that there is a cache, so that they are kept in it.
     for (kind, object) in described(&snapshot) {
         runtime.block_on(registry.object(kind, &object))?;
@@ -69,7 +69,7 @@ pub fn fetch(
         _ => Ok(()),
     };
     // All images come by one list of packs, because a later pull finds them by one list.
-    images::by_any_list(&runtime, &registry, &mut packs, |packs| {
+    images::by_any_list(&runtime, &registry, (&snapshot, &wanted), &mut packs, |packs| {
         let carrier = Carrier { runtime: &runtime, registry: &registry, packs, jobs };
         let lacking = carrier.bring_into(cache, &snapshot, wanted.clone(), progress, check_room)?;
         registry.keep_packs(packs, is_whole);

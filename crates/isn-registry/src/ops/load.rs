@@ -214,7 +214,8 @@ impl Opening<'_> {
     /// Makes the table anew, and fetches what is not on this machine.
     fn fetched(mut self, head: Head) -> Result<Dataset> {
         let snapshot = self.runtime.block_on(complete(&self.registry, head))?;
-        let mut packs = self.runtime.block_on(self.registry.packs(&snapshot))?;
+        let all = Images::all(snapshot.index());
+        let mut packs = self.runtime.block_on(self.registry.packs(&snapshot, &all))?;
         // A pin that is not kept is asked for again.
         let _ = self.registry.keep_pin(&snapshot);
         if let Some(cache) = &self.client.cache {
@@ -222,7 +223,7 @@ impl Opening<'_> {
         }
         // The images come by one list of packs, as the table does.
         let mut needs_cache = false;
-        let dataset = images::by_any_list(self.runtime, &self.registry, &mut packs, |packs| {
+        let dataset = images::by_any_list(self.runtime, &self.registry, (&snapshot, &all), &mut packs, |packs| {
             self.by(packs, &snapshot, &mut needs_cache)
         });
         // Without a cache, only the next list may lead to shards at hand. If none does, the cache is lacking.

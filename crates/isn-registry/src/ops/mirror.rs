@@ -17,7 +17,7 @@ use crate::registry::log::LogView;
 use crate::registry::publish::{RegistryWriter, check_free, read_about};
 use crate::registry::store::Store;
 use crate::registry::{About, Registry, Snapshot, folder_of, layout};
-use crate::steps::objects::packs_of;
+use crate::steps::objects::{StoredPack, packs_of};
 use crate::transport::runtime;
 use crate::trust::Known;
 use isn_format::dataset_ref::{DatasetRef, Name, Version, VersionId};
@@ -26,7 +26,6 @@ use isn_format::error::{Error, Missing, Result};
 use isn_format::log::{LogKey, Released, SignedCheckpoint, leaf_hash};
 use isn_format::manifest::Previous;
 use isn_format::object::{Extension, ObjectKind, ObjectRef};
-use isn_format::pack::Pack;
 use isn_format::split;
 use isn_format::statement::ReleaseStatement;
 
@@ -77,7 +76,7 @@ struct Contents {
     /// The splits of the earlier version that it follows, without which it cannot be built again.
     earlier: Option<ObjectRef>,
     /// `None` if it is published without images.
-    packs: Option<Vec<(ObjectRef, Pack)>>,
+    packs: Option<Vec<StoredPack>>,
 }
 
 impl Contents {
@@ -92,9 +91,9 @@ impl Contents {
     /// Returns the packs and shards. A shard that is in several packs is listed once.
     fn stored(&self) -> Vec<(ObjectKind, ObjectRef)> {
         let (mut shards, mut stored) = (HashSet::new(), Vec::new());
-        for (object, pack) in self.packs.iter().flatten() {
-            stored.push((ObjectKind::Pack, *object));
-            let new = pack.shards.iter().filter(|shard| shards.insert(**shard));
+        for one in self.packs.iter().flatten() {
+            stored.extend(one.objects());
+            let new = one.pack.shards.iter().filter(|shard| shards.insert(**shard));
             stored.extend(new.map(|shard| (ObjectKind::Shard, *shard)));
         }
         stored
@@ -371,12 +370,12 @@ impl Mirror<'_> {
         &mut self,
         statement: &ReleaseStatement,
         title: String,
-        packs: Option<&[(ObjectRef, Pack)]>,
+        packs: Option<&[StoredPack]>,
     ) -> Result<()> {
         let path = layout::packs(&statement.manifest);
         if let Some(packs) = packs {
             // Replaces the list instead of adding to it, because nobody has checked the packs in the old one.
-            let lines: String = packs.iter().map(|(pack, _)| format!("{}\n", pack.blake3)).collect();
+            let lines: String = packs.iter().map(|stored| format!("{}\n", stored.object.blake3)).collect();
             return self.put_file(&path, lines.as_bytes());
         }
         if self.store().length(&path)?.is_some_and(|length| length > 0) {

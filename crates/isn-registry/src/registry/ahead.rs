@@ -14,20 +14,35 @@ use isn_format::manifest::{self, Manifest};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
 use isn_format::statement::{self, SignedStatement, Statement};
+use isn_format::tree::Selection;
 
 /// The maximum length of a list that is asked for before anybody vouches for it, in bytes: what is longer
 /// takes longer than a round trip anyway.
 const MAX_EARLY: u64 = 8 << 20;
 
-/// What a command reads of a version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Needs {
-    /// Its manifest.
-    Manifest,
-    /// Its index and classes, too.
-    Lists,
+/// What a command reads of a version, beside its manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Needs {
+    /// Its index and classes.
+    lists: bool,
+    /// Its packs.
+    packs: bool,
+    /// Of an index in blocks, a part.
+    is_part: bool,
+}
+
+impl Needs {
+    /// Nothing more.
+    pub(crate) const MANIFEST: Needs = Needs { lists: false, packs: false, is_part: false };
+    /// Its index and classes.
+    pub(crate) const LISTS: Needs = Needs { lists: true, ..Needs::MANIFEST };
     /// Its packs, too.
-    Images,
+    pub(crate) const IMAGES: Needs = Needs { packs: true, ..Needs::LISTS };
+
+    /// Of what a selection has.
+    pub(crate) fn of(self, selection: &Selection) -> Self {
+        Needs { is_part: !selection.is_all(), ..self }
+    }
 }
 
 impl Registry {
@@ -89,7 +104,7 @@ impl Trail {
         let cached = self.cache.as_ref().and_then(|cache| cache.object(kind, &object.blake3, object.length));
         // Whichever of the two comes last leads to the pack.
         let ends = Arc::new(Mutex::new((None, None)));
-        if self.needs >= Needs::Images {
+        if self.needs.packs {
             let (trail, ends) = (self.clone(), ends.clone());
             ahead.ask(&layout::packs(&object.blake3), MAX_HINT, move |list| {
                 let pack = std::str::from_utf8(list).ok().and_then(|list| list.lines().next()?.parse().ok());
@@ -100,9 +115,14 @@ impl Trail {
         }
         let then = move |bytes: &[u8]| {
             let Ok(manifest) = Manifest::parse("manifest", bytes) else { return };
-            if self.needs >= Needs::Lists {
+            if self.needs.lists {
                 self.want(ObjectKind::Classes, &manifest.objects.classes);
                 self.want(ObjectKind::Index, &manifest.objects.index);
+                match manifest.objects.blocks {
+                    Some(blocks) if self.needs.is_part => self.want(ObjectKind::SumsTree, &blocks.tree),
+                    Some(blocks) => self.want(ObjectKind::Rows, &blocks.rows),
+                    None => {}
+                }
             }
             let mut ends = ends.lock().unwrap_or_else(PoisonError::into_inner);
             ends.1 = Some(manifest.images);

@@ -4,6 +4,7 @@
 use std::ops::Deref;
 use std::path::PathBuf;
 
+use super::blocks::WasRead;
 use super::locations::Location;
 use super::{MAX_HINT, Registry, Snapshot, layout};
 use crate::cache::Cache;
@@ -11,11 +12,13 @@ use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, chain};
 use isn_format::index::Images;
 use isn_format::object::ObjectKind;
-use isn_format::pack::{Allowance, Pack, placed};
+use isn_format::pack::{Allowance, Pack, Stored, placed};
 
 /// The packs of a version, by one list of packs.
 pub struct Packs {
     packs: Vec<Pack>,
+    /// What was read of packs in blocks.
+    places: Vec<WasRead>,
     list: List,
     manifest: Digest,
     images: u64,
@@ -81,34 +84,41 @@ fn kept(location: &Location, manifest: &Digest) -> String {
 }
 
 impl Registry {
-    /// Returns the packs of a version; none if no location has shards of it.
+    /// Returns the packs by which the images `wanted` of a version are found; none if no location has shards
+    /// of it. Packs that are in one object are read whole.
     ///
     /// # Errors
     /// Fails if no list can be read, or if no list leads to well-formed packs.
-    pub async fn packs(&self, snapshot: &Snapshot) -> Result<Packs> {
+    pub async fn packs(&self, snapshot: &Snapshot, wanted: &Images<'_>) -> Result<Packs> {
         let (manifest, images) = (snapshot.head.manifest_ref.blake3, snapshot.head.manifest.images);
         // A list may name the packs of another version; prefer one whose packs have all images.
-        let have_all = |packs: &Vec<Pack>| {
+        let have_all = |(packs, _): &(Vec<Pack>, Vec<WasRead>)| {
             if !self.has_mirrors() {
                 return true;
             }
-            placed(packs, &Images::all(snapshot.index())).1.is_empty()
+            placed(packs, wanted).1.is_empty()
         };
-        let take = async |digests| self.packs_in(digests, &manifest, images).await;
-        let (packs, list) =
+        let take = async |digests| self.packs_in(digests, snapshot, wanted).await;
+        let ((packs, places), list) =
             self.first_list(&manifest, &Tried::default(), take, have_all).await?.unwrap_or_default();
-        Ok(Packs { packs, list, manifest, images, tried: Tried::default(), failure: None })
+        Ok(Packs { packs, places, list, manifest, images, tried: Tried::default(), failure: None })
     }
 
     /// Replaces packs that failed by those of another list, which may fail as well.
     ///
     /// # Errors
     /// The first failure, if there is no other list.
-    pub(crate) async fn next_packs(&self, packs: &mut Packs, failure: Error) -> Result<()> {
+    pub(crate) async fn next_packs(
+        &self,
+        snapshot: &Snapshot,
+        wanted: &Images<'_>,
+        packs: &mut Packs,
+        failure: Error,
+    ) -> Result<()> {
         packs.tried.0.push(packs.list.clone());
         self.forgive();
-        let (manifest, images) = (packs.manifest, packs.images);
-        let take = async |digests| self.packs_in(digests, &manifest, images).await;
+        let manifest = packs.manifest;
+        let take = async |digests| self.packs_in(digests, snapshot, wanted).await;
         let next = self.first_list(&manifest, &packs.tried, take, |_| true).await.ok().flatten();
         let Some((others, list)) = next else { return Err(packs.failure.take().unwrap_or(failure)) };
         if !packs.list.from.is_empty() {
@@ -119,7 +129,7 @@ impl Registry {
             ));
         }
         packs.failure.get_or_insert(failure);
-        (packs.packs, packs.list) = (others, list);
+        ((packs.packs, packs.places), packs.list) = (others, list);
         Ok(())
     }
 
@@ -149,32 +159,52 @@ impl Registry {
         let mut objects = described.into_iter().chain(packed);
         let object = objects.find(|(kind, digest, most)| cache.object(*kind, digest, *most).is_none());
         let mut hints = [layout::pin(&manifest.dataset), layout::packs(&packs.manifest)].into_iter();
+        let of_blocks = snapshot.read_of_blocks();
+        let mut of_blocks = of_blocks.iter().chain(&packs.places);
         object
             .map(|(kind, digest, _)| cache.object_path(kind, &digest))
+            .or_else(|| {
+                let lacking = of_blocks.find(|read| !read.is_in(cache))?;
+                Some(cache.object_path(lacking.kind, &lacking.object.blake3))
+            })
             .or_else(|| hints.find(|hint| cache.hint(hint).is_none()).map(|hint| cache.hint_path(&hint)))
     }
 
-    /// Returns the packs of the version with the manifest `manifest` and the number of `images`, without
-    /// checking which images they contain.
-    ///
-    /// # Errors
-    /// As [`Registry::packs`].
-    pub async fn packs_of(&self, manifest: &Digest, images: u64) -> Result<Vec<Pack>> {
-        let take = async |digests| self.packs_in(digests, manifest, images).await;
-        Ok(self.first_list(manifest, &Tried::default(), take, |_| true).await?.unwrap_or_default().0)
-    }
-
-    async fn packs_in(&self, digests: Vec<Digest>, manifest: &Digest, images: u64) -> Result<Vec<Pack>> {
-        let mut packs = Vec::new();
+    async fn packs_in(
+        &self,
+        digests: Vec<Digest>,
+        snapshot: &Snapshot,
+        wanted: &Images<'_>,
+    ) -> Result<(Vec<Pack>, Vec<WasRead>)> {
+        let (manifest, images) = (&snapshot.head.manifest_ref.blake3, snapshot.head.manifest.images);
+        let (mut packs, mut in_blocks, mut places) = (Vec::new(), Vec::new(), Vec::new());
         let mut allowance = Allowance::of(images);
         for digest in digests {
             let bytes = self.find_object(ObjectKind::Pack, &digest, Pack::max_len(images)).await?;
             let bytes = bytes.ok_or_else(|| self.missing_object(ObjectKind::Pack, &digest))?;
-            let pack = Pack::parse(&self.locate(ObjectKind::Pack, &digest), &bytes, images)?;
+            let what = self.locate(ObjectKind::Pack, &digest);
+            let pack = Stored::parse(&what, &bytes, images)?;
             allowance.take(&pack, || self.place(&layout::packs(manifest)))?;
+            match pack {
+                Stored::Whole(pack) => packs.push(pack),
+                Stored::Blocks(pack) => in_blocks.push((what, pack)),
+            }
+        }
+        // What an earlier version had is in a pack of its own: who has that needs only the other one.
+        in_blocks.sort_by_key(|(_, pack)| pack.all_images());
+        let (_, mut lacking) = placed(&packs, wanted);
+        for (what, pack) in &in_blocks {
+            if lacking.is_empty() {
+                break;
+            }
+            let (pack, mut read) = self.places((what, pack), snapshot, &lacking).await?;
+            places.append(&mut read);
+            for entry in &pack.entries {
+                lacking.remove(&entry.blake3);
+            }
             packs.push(pack);
         }
-        Ok(packs)
+        Ok((packs, places))
     }
 
     /// Returns the list of packs of the first location that has one; if none can be reached, or there is no

@@ -213,7 +213,7 @@ impl Registry {
 
     /// Returns the result of `bring` for the first location where it succeeds; `None` if no location has the
     /// file.
-    async fn anywhere<T>(&self, bring: impl AsyncFn(&Location) -> Result<Option<T>>) -> Result<Option<T>> {
+    pub(super) async fn anywhere<T>(&self, bring: impl AsyncFn(&Location) -> Result<Option<T>>) -> Result<Option<T>> {
         let (mut bad, mut unreached) = (None, None);
         for round in 0..STRIKES {
             bad = None;
@@ -380,7 +380,7 @@ impl Registry {
     }
 
     /// Reads an object from the cache. Shards are kept there in pieces, not as objects.
-    fn cached(&self, kind: ObjectKind, digest: &Digest, cap: u64) -> Option<Vec<u8>> {
+    pub(super) fn cached(&self, kind: ObjectKind, digest: &Digest, cap: u64) -> Option<Vec<u8>> {
         let cached = self.cache.as_ref().filter(|_| kind != ObjectKind::Shard)?.object(kind, digest, cap);
         let found = if cached.is_some() { "hit" } else { "miss" };
         tracing::debug!("cache {found}: {} {digest}", kind.noun());
@@ -388,7 +388,7 @@ impl Registry {
     }
 
     /// Keeps an object in the cache. A cache that is full or read-only costs time, but is no error.
-    fn keep(&self, kind: ObjectKind, digest: &Digest, bytes: &[u8]) {
+    pub(super) fn keep(&self, kind: ObjectKind, digest: &Digest, bytes: &[u8]) {
         if let Some(cache) = self.cache_to_fill().filter(|_| kind != ObjectKind::Shard) {
             let _ = cache.keep_object(kind, digest, bytes);
         }

@@ -6,6 +6,7 @@ pub(crate) mod ahead;
 pub mod append;
 pub(crate) mod attestations;
 mod audit;
+mod blocks;
 pub(crate) mod build;
 mod copy;
 pub mod fetch;
@@ -52,7 +53,6 @@ use isn_format::manifest::{self, Manifest};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::release::{Release, SignedRelease, Standing};
 use isn_format::statement;
-use isn_format::tree::B3SUMS;
 
 /// The name of the registry in the binary.
 pub const BUNDLED: &str = "bundled";
@@ -154,7 +154,7 @@ pub fn no_registry(root: &Path) -> Error {
     } else if !root.is_dir() {
         // A file does not become a registry.
         Missing::RegistryInFile
-    } else if root.join(B3SUMS).is_file() {
+    } else if files::is_tree(root) {
         Missing::RegistryInTree
     } else if root.join(layout::MANIFEST_JSON).is_file() {
         Missing::RegistryInBuild
@@ -472,6 +472,9 @@ impl Registry {
     /// [`Error::Integrity`] if an object is missing, damaged, or does not agree with the others; also fails
     /// if it cannot be read.
     pub async fn complete(&self, head: Head) -> Result<Snapshot> {
+        if let Some(blocks) = head.manifest.objects.blocks {
+            return self.whole_of_blocks(head, blocks).await;
+        }
         let manifest = &head.manifest;
         let objects = &manifest.objects;
         // Concurrently, since each costs a round trip.
@@ -487,14 +490,17 @@ impl Registry {
         };
         drop(index_bytes);
         let description = Description::new((&index_what, index), (&classes_what, classes_csv), manifest)?;
-        Ok(Snapshot { head, description })
+        Ok(Snapshot { head, description, blocks: None })
     }
 
-    /// Reads what the images of a version were made from.
+    /// Reads what the images of a version, or of the part that was read, were made from.
     ///
     /// # Errors
     /// Fails if the index cannot be read.
     pub async fn sources(&self, snapshot: &Snapshot) -> Result<Sources> {
+        if let Some((blocks, read)) = snapshot.head.manifest.objects.blocks.zip(snapshot.blocks.as_ref()) {
+            return self.sources_of_blocks(&blocks, read).await;
+        }
         let object = &snapshot.head.manifest.objects.index;
         let bytes = self.object(ObjectKind::Index, object).await?;
         Sources::parse(&self.locate(ObjectKind::Index, &object.blake3), &bytes, snapshot.index())

@@ -1,5 +1,6 @@
 //! [`Snapshot`]: the verified description of a version. [`Head`]: its manifest, and who vouches for it.
 
+use super::blocks::{InBlocks, PartOf};
 use crate::identity::Identity;
 use isn_format::class::Class;
 use isn_format::description::Description;
@@ -45,10 +46,17 @@ pub struct Snapshot {
     /// The manifest, and who vouches for it.
     pub head: Head,
     pub(super) description: Description<Index>,
+    /// How its index is stored, if that is in blocks.
+    pub(super) blocks: Option<InBlocks>,
 }
 
 impl Snapshot {
-    /// The images.
+    /// What was read, if only a part of the version was: then the lists have what it has.
+    pub(crate) fn part(&self) -> Option<&PartOf> {
+        self.blocks.as_ref().and_then(InBlocks::part)
+    }
+
+    /// The images; of a part, those of the classes and splits that it has some of.
     pub fn index(&self) -> &Index {
         self.description.rows()
     }
@@ -63,7 +71,7 @@ impl Snapshot {
         self.description.classes_csv()
     }
 
-    /// `B3SUMS`.
+    /// `B3SUMS`; of a part, the lines that it has of it.
     pub fn sums(&self) -> &Sums {
         self.description.sums()
     }
@@ -124,7 +132,8 @@ impl Head {
     /// before the dataset hash can be checked.
     pub(super) fn check_unsigned(&self, what: &str) -> Result<()> {
         for (kind, object) in self.manifest.objects.all() {
-            let cap = if kind == ObjectKind::Index { MAX_UNSIGNED_INDEX } else { MAX_UNSIGNED };
+            let is_index = matches!(kind, ObjectKind::Index | ObjectKind::Rows | ObjectKind::Sources);
+            let cap = if is_index { MAX_UNSIGNED_INDEX } else { MAX_UNSIGNED };
             if object.length > cap {
                 let (noun, length) = (kind.noun(), object.length);
                 let why = format!(

@@ -312,7 +312,7 @@ impl Survey {
             if fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_none()) {
                 return refuse("is empty".into());
             }
-            if root.join(B3SUMS).is_file() {
+            if files::is_tree(root) {
                 return refuse(format!("is a tree that isn wrote (it has {B3SUMS}), not source images"));
             }
             let is_split = root.file_name().and_then(|name| name.to_str()?.parse::<Split>().ok()).is_some();

@@ -58,18 +58,19 @@ pub(crate) fn plan<'a>(
     })
 }
 
-/// Does `work` with `packs`, or, if these fail, with those of other lists, since neither packs nor lists are
+/// Does `work` with `packs`, which lead to the images `wanted`, or, if these fail, with those of other lists, since neither packs nor lists are
 /// signed. Afterwards `packs` are those that worked. Reports the first failure.
 pub(crate) fn by_any_list<T>(
     runtime: &Runtime,
     registry: &Registry,
+    (snapshot, wanted): (&Snapshot, &Images<'_>),
     packs: &mut Packs,
     mut work: impl FnMut(&Packs) -> Result<T>,
 ) -> Result<T> {
     loop {
         match work(packs) {
             Err(e @ (Error::Integrity { .. } | Error::Network { .. } | Error::SourceNeeded { .. })) => {
-                runtime.block_on(registry.next_packs(packs, e))?;
+                runtime.block_on(registry.next_packs(snapshot, wanted, packs, e))?;
             }
             done => return done,
         }

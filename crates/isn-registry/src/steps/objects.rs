@@ -10,7 +10,7 @@ use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Result, about};
 use isn_format::index::Images;
 use isn_format::object::{ObjectKind, ObjectRef};
-use isn_format::pack::{Allowance, Pack};
+use isn_format::pack::{Allowance, Pack, Stored};
 use isn_format::recipe::Recipe;
 use isn_format::shard::max_frame_len;
 
@@ -25,12 +25,30 @@ pub(crate) fn objects_of(
     objects.extend(snapshot.head.manifest.objects.all());
     let Some(packs) = packs else { return Ok(objects) };
     let mut shards = HashSet::new();
-    for (object, pack) in packs_of(store, snapshot, packs)? {
-        let new = pack.shards.iter().filter(|shard| shards.insert(**shard));
+    for stored in packs_of(store, snapshot, packs)? {
+        let new = stored.pack.shards.iter().filter(|shard| shards.insert(**shard));
         objects.extend(new.map(|shard| (ObjectKind::Shard, *shard)));
-        objects.push((ObjectKind::Pack, object));
+        objects.extend(stored.objects());
     }
     Ok(objects)
+}
+
+/// A pack, and the objects that it is stored in.
+pub(crate) struct StoredPack {
+    /// The pack, or its directory.
+    pub(crate) object: ObjectRef,
+    /// The places of its images, if it is in blocks.
+    pub(crate) places: Option<ObjectRef>,
+    /// What it says.
+    pub(crate) pack: Pack,
+}
+
+impl StoredPack {
+    /// Returns the objects, the one that leads to the other last.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = (ObjectKind, ObjectRef)> + use<> {
+        let places = self.places.map(|places| (ObjectKind::Places, places));
+        places.into_iter().chain([(ObjectKind::Pack, self.object)])
+    }
 }
 
 /// Reads the recipe of a version: its text, and what that says.
@@ -57,7 +75,7 @@ pub(crate) fn packs_of(
     store: &Registry,
     snapshot: &Snapshot,
     packs: &[Digest],
-) -> Result<Vec<(ObjectRef, Pack)>> {
+) -> Result<Vec<StoredPack>> {
     let images = snapshot.head.manifest.images;
     let list = || format!("{}/{}", store.name(), layout::packs(&snapshot.head.manifest_ref.blake3));
     let all = Images::all(snapshot.index());
@@ -69,8 +87,14 @@ pub(crate) fn packs_of(
         let what = store.locate(ObjectKind::Pack, digest);
         let bytes = runtime.block_on(store.find_object(ObjectKind::Pack, digest, Pack::max_len(images)))?;
         let bytes = bytes.ok_or_else(|| Error::not_found(Missing::Object, &what, store.name()))?;
-        let pack = Pack::parse(&what, &bytes, images)?;
-        allowance.take(&pack, list)?;
+        let stored = Stored::parse(&what, &bytes, images)?;
+        allowance.take(&stored, list)?;
+        let (places, pack) = match stored {
+            Stored::Whole(pack) => (None, pack),
+            Stored::Blocks(pack) => {
+                (Some(pack.places), runtime.block_on(store.all_places((&what, &pack), snapshot))?)
+            }
+        };
         for entry in &pack.entries {
             let refuse =
                 |why| Err(Error::integrity(&what, about(format_args!("image {}", entry.blake3), why)));
@@ -82,7 +106,8 @@ pub(crate) fn packs_of(
                 Some(_) => drop(lacking.remove(&entry.blake3)),
             }
         }
-        found.push((ObjectRef { blake3: *digest, length: bytes.len() as u64 }, pack));
+        let object = ObjectRef { blake3: *digest, length: bytes.len() as u64 };
+        found.push(StoredPack { object, places, pack });
     }
     // Nothing authenticates the list of packs, so this checks that it leads to all images.
     if let Some(row) = lacking.iter().min_by_key(|row| row.at()) {

@@ -148,6 +148,51 @@ pub(crate) async fn read_from(
     }
 }
 
+/// Reads a range of a file, or as much of it as there is; returns `None` if there is no file. Resumes when a
+/// connection breaks.
+///
+/// # Errors
+/// [`Error::Network`] if the file cannot be reached or read.
+pub(crate) async fn read_range(
+    transport: &dyn Transport,
+    path: &str,
+    range: Range<u64>,
+) -> Result<Option<Vec<u8>>> {
+    let (mut bytes, mut patience) = (Vec::new(), Patience::new(ATTEMPTS));
+    loop {
+        let before = bytes.len();
+        let left = range.start + before as u64..range.end;
+        let Some(body) = transport.open(path, Some(left.clone())).await? else { return Ok(None) };
+        match read_some(transport, path, body, left, &mut bytes).await {
+            Err(Error::Network { .. }) if patience.after((bytes.len() - before) as u64) => {}
+            ended => return ended.map(|()| Some(bytes)),
+        }
+    }
+}
+
+/// Appends the bytes of `body` that are in `range`, and reads no further.
+async fn read_some(
+    transport: &dyn Transport,
+    path: &str,
+    mut body: Body,
+    range: Range<u64>,
+    bytes: &mut Vec<u8>,
+) -> Result<()> {
+    let mut at = body.offset;
+    if at > range.start {
+        let why = format!("sent bytes from {at}, asked from {}", range.start);
+        return Err(Error::network(NetworkKind::Broken, transport.locate(path), why));
+    }
+    while at < range.end {
+        let Some(chunk) = body.chunks.next().await? else { break };
+        let end = at + chunk.len() as u64;
+        let (from, to) = (range.start.clamp(at, end), range.end.clamp(at, end));
+        bytes.extend_from_slice(&chunk[(from - at) as usize..(to - at) as usize]);
+        at = end;
+    }
+    Ok(())
+}
+
 /// Appends the bytes of `body` from offset `from` on. A transport may ignore a range; the bytes before it are
 /// skipped.
 async fn read_body(

@@ -35,7 +35,6 @@ use isn_format::shard::MAX_IMAGE_LEN;
 use isn_format::source_kind::SourceKind;
 use isn_format::source_spec::{SourceSpec, segments};
 use isn_format::split::Split;
-use isn_format::tree::B3SUMS;
 
 /// The maximum number of warnings about what is wrong with a source.
 const TOLD: usize = 20;
@@ -132,7 +131,7 @@ impl Subject {
         let path = Path::new(target);
         let mut subject = if path.is_dir() {
             match StoreKind::of(path) {
-                _ if !files::is_absent(&path.join(B3SUMS)) => Subject::tree(path)?.by_version(client, path),
+                _ if files::is_tree(path) => Subject::tree(path)?.by_version(client, path),
                 Some(StoreKind::Build) => Subject::build(path)?,
                 Some(StoreKind::Registry) => {
                     let why = "is a registry: name one of its versions, with --registry";
@@ -424,9 +423,9 @@ impl Subject {
         storage: fn(Box<Version>) -> Storage,
     ) -> Result<Subject> {
         let wanted = Images::all(snapshot.index());
-        let mut packs = runtime.block_on(registry.packs(&snapshot))?;
+        let mut packs = runtime.block_on(registry.packs(&snapshot, &wanted))?;
         // Says at once what is not to be had.
-        images::by_any_list(&runtime, &registry, &mut packs, |packs| {
+        images::by_any_list(&runtime, &registry, (&snapshot, &wanted), &mut packs, |packs| {
             images::plan(&runtime, &registry, &snapshot, packs, &wanted).map(drop)
         })?;
         let sources = runtime.block_on(registry.sources(&snapshot))?;

@@ -67,7 +67,8 @@ impl Version {
             if by.packs.failed() > lists {
                 continue;
             }
-            self.runtime.block_on(self.registry.next_packs(&mut by.packs, failure))?;
+            let (snapshot, all) = (&self.snapshot, Images::all(self.snapshot.index()));
+            self.runtime.block_on(self.registry.next_packs(snapshot, &all, &mut by.packs, failure))?;
             by.frames = frames(&by.packs, self.snapshot.index());
         }
     }
@@ -117,7 +118,7 @@ impl Version {
             fetched.map(|()| registry.keep_packs(packs, true))
         };
         let by = self.by.get_mut().unwrap_or_else(PoisonError::into_inner);
-        images::by_any_list(runtime, registry, &mut by.packs, fetch)?;
+        images::by_any_list(runtime, registry, (&self.snapshot, &wanted), &mut by.packs, fetch)?;
         by.frames = frames(&by.packs, self.snapshot.index());
         Ok(())
     }

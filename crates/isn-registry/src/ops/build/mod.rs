@@ -53,11 +53,17 @@ pub struct BuildOptions<'a> {
     pub expected: Option<Full<'a>>,
     /// Whether to make a part, which has no version: then the source need not be whole.
     pub partial: bool,
+    /// Whether the index is stored in blocks; if absent, that is so for many images.
+    pub in_blocks: Option<bool>,
     /// Slices of this build to make it of, instead of reading the images of the source.
     pub slices: &'a [PathBuf],
     /// Called as soon as the output has its name, before waiting for the disk.
     pub named: &'a dyn Fn(),
 }
+
+/// An index with more images than this is stored in blocks: below it, who needs one class reads a few
+/// megabytes at most, and every isn reads the version.
+const IN_BLOCKS: usize = 50_000;
 
 /// What became of an image.
 enum Made {
@@ -96,6 +102,10 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
         false => Some(Slices::open(options.slices, of)?),
     };
     let job = slices.as_ref().map_or(of.job, |slices| slices.job(of.job));
+    let job = match options.in_blocks {
+        None => job,
+        Some(in_blocks) => Digest::of(format!("{job} {in_blocks}").as_bytes()),
+    };
     if let Some(report) = finished(&out, &job)? {
         (options.named)();
         Journal::tidy(&out)?;
@@ -109,7 +119,9 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
         None => journal = make_all(options, &source, &images, journal, progress)?,
     }
     let (rows, pack, output) = journal.into_parts()?;
-    let report = describe(&output.root, inputs, &settled, &source, &plan, rows, &pack, dropped, job)?;
+    let in_blocks = options.in_blocks.unwrap_or(rows.len() > IN_BLOCKS);
+    let report =
+        describe(&output.root, inputs, &settled, &source, &plan, rows, &pack, in_blocks, dropped, job)?;
     output.finish(&out, options.named)?;
     Ok((report, true))
 }

@@ -20,14 +20,14 @@ use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, There, count};
 use isn_format::index::{Full, Index, Row};
 use isn_format::ledger::policy::{ClaimCount, Settled};
-use isn_format::manifest::{Manifest, Objects, Tally};
+use isn_format::manifest::{Blocks, Manifest, Objects, Tally};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
 use isn_format::pixel_spec::PIPELINE;
 use isn_format::recipe::{Edition, Recipe};
 use isn_format::source_kind::SourceKind;
 use isn_format::split::Split;
-use isn_format::sums::Sums;
+use isn_format::sums::{Sums, SumsTree};
 use isn_format::tree::{CLASSES, unreleased_pin};
 
 /// The report, beside the objects.
@@ -116,6 +116,7 @@ pub(super) fn describe(
     plan: &Plan,
     rows: Vec<Row>,
     pack: &Pack,
+    in_blocks: bool,
     dropped: HashSet<String>,
     job: Digest,
 ) -> Result<BuildReport> {
@@ -132,8 +133,20 @@ pub(super) fn describe(
     let full = Full { index: &index, sources: &sources };
     let pooled = pooled(recipe, full);
     let classes_csv = classes_csv(&recipe.classes);
+    let sums = Sums::new(&index, &classes_csv);
+    let (index_ref, blocks) = match in_blocks {
+        false => (put(ObjectKind::Index, &full.to_bytes()?)?, None),
+        true => {
+            let blocks = full.to_blocks()?;
+            let rows = put(ObjectKind::Rows, &blocks.rows)?;
+            let sources = put(ObjectKind::Sources, &blocks.sources)?;
+            let tree = put(ObjectKind::SumsTree, &SumsTree::of(&sums).to_bytes())?;
+            (put(ObjectKind::Index, &blocks.index)?, Some(Blocks { rows, sources, tree }))
+        }
+    };
     let objects = Objects {
-        index: put(ObjectKind::Index, &full.to_bytes()?)?,
+        index: index_ref,
+        blocks,
         classes: put(ObjectKind::Classes, &classes_csv)?,
         recipe: put(ObjectKind::Recipe, &inputs.recipe_bytes)?,
         corrections: put_some(ObjectKind::Corrections, &inputs.ledger_bytes)?,
@@ -144,9 +157,9 @@ pub(super) fn describe(
     };
     let counts = index.counts();
     // Whoever reads version 1 alone reads what it can say.
-    let tally = match objects.pairs {
-        Some(_) => Tally::of_splits(&counts, recipe.classes.len()),
-        None => Tally::Classes(counts.clone()),
+    let tally = match objects.pairs.is_some() || objects.blocks.is_some() {
+        true => Tally::of_splits(&counts, recipe.classes.len()),
+        false => Tally::Classes(counts.clone()),
     };
     let manifest = Manifest {
         is_part: source.is_part,
@@ -157,7 +170,7 @@ pub(super) fn describe(
         licence: recipe.licence.clone(),
         citation: recipe.citation.clone(),
         authors: recipe.authors.clone(),
-        dataset: Sums::new(&index, &classes_csv).digest(),
+        dataset: sums.digest(),
         pipeline: PIPELINE.into(),
         source: recipe.source.kind.as_str().into(),
         images: index.len() as u64,
@@ -166,10 +179,17 @@ pub(super) fn describe(
         objects,
         previous: inputs.previous.as_ref().map(|(previous, _)| previous.clone()),
     };
+    let pack_ref = match in_blocks {
+        false => put(ObjectKind::Pack, &pack.to_bytes()?)?,
+        true => {
+            let (directory, places) = pack.to_blocks(&index)?;
+            put(ObjectKind::Places, &places)?;
+            put(ObjectKind::Pack, &directory)?
+        }
+    };
     Description::new(("build", index), (CLASSES, classes_csv), &manifest)?;
     let manifest_bytes = manifest.to_bytes()?;
     let manifest_ref = put(ObjectKind::Manifest, &manifest_bytes)?;
-    let pack_ref = put(ObjectKind::Pack, &pack.to_bytes()?)?;
     let packs = root.join(layout::packs(&manifest_ref.blake3));
     files::replace(&packs, format!("{}\n", pack_ref.blake3).as_bytes())?;
 

@@ -90,8 +90,8 @@ fn thumbnails(
                 let all = Images::all(snapshot.index());
                 let wanted = placements.iter().filter_map(|(image, _)| all.get(image));
                 let wanted = Images::of(snapshot.index(), wanted);
-                let mut packs = runtime.block_on(registry.packs(snapshot))?;
-                images::by_any_list(runtime, registry, &mut packs, |packs| {
+                let mut packs = runtime.block_on(registry.packs(snapshot, &wanted))?;
+                images::by_any_list(runtime, registry, (snapshot, &wanted), &mut packs, |packs| {
                     let segments = images::plan(runtime, registry, snapshot, packs, &wanted)?;
                     Carrier { runtime, registry, packs, jobs }.bring(segments, &wanted, &make)
                 })

@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::client::version_at::{Local, is_path};
 use crate::files;
 use crate::registry::{Registry, Snapshot, build};
-use crate::tree_file::{list_of, read_classes, read_sums, read_sums_hashed};
+use crate::tree_file::{Basis, list_of, read_classes, read_sums};
 use isn_format::class::{Class, ClassId};
 use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Missing, Result};
@@ -110,10 +110,13 @@ impl Side {
 
     /// Opens the images that a tree lists, for a partial tree in `B3SUMS.selected`. Their files are not read.
     fn tree(root: &Path) -> Result<Self> {
-        let (full, dataset) = read_sums_hashed(root, B3SUMS)?;
-        let sums = match list_of(root) {
-            B3SUMS => full?,
-            selected => read_sums(root, selected)?,
+        let (basis, dataset) = Basis::read(root)?;
+        let Some(dataset) = dataset else {
+            return Err(basis.err().unwrap_or_else(|| Error::Internal("a tree without a list".into())));
+        };
+        let sums = match (list_of(root), basis?) {
+            (B3SUMS, Basis::Whole(full)) => full,
+            (selected, _) => read_sums(root, selected)?,
         };
         let classes = read_classes(root, &sums)?;
         let what = Compared { name: root.display().to_string(), dataset };

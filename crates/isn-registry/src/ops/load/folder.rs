@@ -16,6 +16,7 @@ use crate::transport;
 use crate::tree_file::read_lists;
 use isn_format::description::Description;
 use isn_format::error::{At, Error, Result};
+use isn_format::index::Images;
 use isn_format::pixel_spec::ExifOrientation;
 use isn_format::rel_path::RelPath;
 use isn_format::shard::MAX_IMAGE_LEN;
@@ -38,7 +39,7 @@ pub(super) fn open(folder: &Path, options: &LoadOptions<'_>) -> Result<Dataset> 
 fn of_build(folder: &Path, options: &LoadOptions<'_>) -> Result<Dataset> {
     let runtime = transport::runtime()?;
     let (registry, snapshot) = runtime.block_on(describe_build(folder))?;
-    let packs = runtime.block_on(registry.packs(&snapshot))?;
+    let packs = runtime.block_on(registry.packs(&snapshot, &Images::all(snapshot.index())))?;
     let table = Table::new(snapshot.index(), snapshot.sums(), &packs)?;
     let (manifest, classes_csv) = (&snapshot.head.manifest, snapshot.classes_csv().to_vec());
     let description = Description::new((TABLE, table), (CLASSES, classes_csv), manifest)?;

@@ -62,9 +62,9 @@ impl Mirror<'_> {
     /// version, and those of earlier versions of the name, which may share shards.
     pub(super) fn check_lengths(&mut self, version: &Chosen, contents: &Contents) -> Result<()> {
         let packs = contents.packs.as_deref().unwrap_or_default();
-        packs.iter().for_each(|(_, pack)| self.accounts.count(pack));
+        packs.iter().for_each(|stored| self.accounts.count(&stored.pack));
         self.accounts.versions.insert(version.statement.manifest, true);
-        let shards = packs.iter().flat_map(|(_, pack)| &pack.shards);
+        let shards = packs.iter().flat_map(|stored| &stored.pack.shards);
         let mut unaccounted: Vec<&ObjectRef> =
             shards.filter(|shard| !self.accounts.account_for(shard)).collect();
         if unaccounted.is_empty() {
@@ -100,7 +100,7 @@ impl Mirror<'_> {
                 Some(is_counted) => *is_counted,
                 None => match self.contents(manifest) {
                     Ok(contents) => {
-                        contents.packs.iter().flatten().for_each(|(_, pack)| self.accounts.count(pack));
+                        contents.packs.iter().flatten().for_each(|stored| self.accounts.count(&stored.pack));
                         true
                     }
                     Err(Error::Integrity { .. } | Error::NotFound { .. }) if is_withdrawn => false,
@@ -117,7 +117,8 @@ impl Mirror<'_> {
     /// shard arrives; so images in shards that the mirror already has are checked before the pack is copied.
     pub(super) fn copy_images(&mut self, contents: &Contents) -> Result<()> {
         let images = Images::all(contents.snapshot.index());
-        for (object, pack) in contents.packs.iter().flatten() {
+        for stored in contents.packs.iter().flatten() {
+            let (object, pack) = (&stored.object, &stored.pack);
             let path = layout::object(ObjectKind::Pack, &object.blake3);
             let is_known = !self.verify && self.store().length(&path)? == Some(object.length);
             let mut entries: Vec<Vec<&Entry>> = vec![Vec::new(); pack.shards.len()];
@@ -130,7 +131,9 @@ impl Mirror<'_> {
             for (shard, entries) in there {
                 self.copy_shard(shard, entries, is_known, &images)?;
             }
-            self.copy_object(ObjectKind::Pack, object)?;
+            for (kind, object) in stored.objects() {
+                self.copy_object(kind, &object)?;
+            }
             for (shard, entries) in absent {
                 self.copy_shard(shard, entries, false, &images)?;
             }

@@ -8,7 +8,7 @@ use crate::progress::{Progress, Unit};
 use crate::registry::layout::{MANIFEST_JSON, REGISTRY_JSON};
 use crate::registry::publish::check_file;
 use crate::registry::{MAX_HINT, Registry, Snapshot, build, has_lost_about, layout};
-use crate::steps::objects::objects_of;
+use crate::steps::objects::{objects_of, packs_of};
 use crate::transport;
 use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Missing, Result};
@@ -17,7 +17,6 @@ use isn_format::manifest::Manifest;
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
 use isn_format::text::shell_word;
-use isn_format::tree::B3SUMS;
 
 /// A build output: its version, and all objects with their files.
 pub(super) struct BuildOutput {
@@ -59,7 +58,7 @@ fn no_build(root: &Path) -> String {
     let name = shell_word(root.display());
     if root.is_file() {
         "is a file, not a build output: `isn build` makes one, a folder".into()
-    } else if root.join(B3SUMS).is_file() {
+    } else if files::is_tree(root) {
         format!(
             "is a tree, not a build output: `isn verify {name}` checks it. `isn build` makes one, from a \
              recipe and the source images"
@@ -74,6 +73,11 @@ fn no_build(root: &Path) -> String {
     } else {
         format!("is not a build output: it has no {MANIFEST_JSON}; `isn build` makes one")
     }
+}
+
+/// Whether an object says where images are, or has some.
+pub(super) fn is_storage(kind: ObjectKind) -> bool {
+    matches!(kind, ObjectKind::Shard | ObjectKind::Pack | ObjectKind::Places)
 }
 
 /// An object, and the file that contains it.
@@ -108,6 +112,7 @@ impl BuildOutput {
         }
         let snapshot = runtime.block_on(store.complete(head))?;
         let sources = runtime.block_on(store.sources(&snapshot))?;
+        runtime.block_on(store.check_blocks(&snapshot))?;
         let list = build.join(layout::packs(&manifest_ref.blake3));
         let packs = files::read_capped(&list, MAX_HINT)?;
         let mut packs: Vec<Digest> = String::from_utf8_lossy(&packs)
@@ -122,8 +127,8 @@ impl BuildOutput {
             StoredObject { kind, object, file }
         });
         let objects = objects.collect();
-        let parsed = runtime.block_on(store.packs(&snapshot))?;
-        let packs = packs.into_iter().zip(parsed.into_packs()).collect();
+        let packs = packs_of(&store, &snapshot, &packs)?;
+        let packs = packs.into_iter().map(|stored| (stored.object.blake3, stored.pack)).collect();
         let build = build.to_path_buf();
         let output = BuildOutput {
             build,
@@ -166,7 +171,7 @@ impl BuildOutput {
     /// Drops the images if `rebuild_only`.
     pub(super) fn rebuild_only(mut self, rebuild_only: bool) -> Self {
         if rebuild_only {
-            self.objects.retain(|stored| !matches!(stored.kind, ObjectKind::Shard | ObjectKind::Pack));
+            self.objects.retain(|stored| !is_storage(stored.kind));
             self.packs.clear();
             self.rebuild_only = true;
         }

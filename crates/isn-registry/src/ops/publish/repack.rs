@@ -9,13 +9,14 @@ use std::path::Path;
 
 use tokio::runtime::Runtime;
 
-use super::build_output::{BuildOutput, StoredObject};
+use super::build_output::{BuildOutput, StoredObject, is_storage};
 use super::scratch::{self, Scratch};
 use crate::files;
-use crate::registry::Registry;
+use crate::registry::{Packs, Registry};
 use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Result};
 use isn_format::log::History;
+use isn_format::index::Images;
 use isn_format::manifest::Manifest;
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::{Entry, Pack};
@@ -82,12 +83,10 @@ fn earlier_packs(
         let reference = ObjectRef { blake3: released.manifest, length: released.manifest_len };
         // An earlier version that is damaged has nothing to reuse, and does not stop this publish.
         let found = runtime.block_on(async {
-            let bytes = registry.object(ObjectKind::Manifest, &reference).await?;
-            let what = registry.locate(ObjectKind::Manifest, &reference.blake3);
-            let images = Manifest::parse(&what, &bytes)?.images;
-            registry.packs_of(&reference.blake3, images).await
+            let snapshot = registry.describe(reference, Vec::new()).await?;
+            registry.packs(&snapshot, &Images::all(snapshot.index())).await
         });
-        packs.extend(found.unwrap_or_default());
+        packs.extend(found.map(Packs::into_packs).unwrap_or_default());
     }
     Ok(packs)
 }
@@ -123,7 +122,7 @@ fn repack(mut output: BuildOutput, known: &HashMap<Digest, InShard>) -> Result<B
         }
     }
     let made = writer.finish()?;
-    output.objects.retain(|stored| !matches!(stored.kind, ObjectKind::Shard | ObjectKind::Pack));
+    output.objects.retain(|stored| !is_storage(stored.kind));
     for (shard, new) in made {
         let at = shards.len();
         entries.extend(new.into_iter().map(|entry| Entry { shard: at, ..entry }));
@@ -133,14 +132,42 @@ fn repack(mut output: BuildOutput, known: &HashMap<Digest, InShard>) -> Result<B
     }
     entries.sort_by_key(|entry| (entry.shard, entry.offset));
     let pack = Pack { shards, entries };
-    let bytes = pack.to_bytes()?;
-    let object = ObjectRef::of(&bytes);
-    let file = scratch.path().join(object.blake3.to_string());
-    std::fs::write(&file, &bytes).map_err(Error::io("write", &file))?;
-    output.objects.push(StoredObject { kind: ObjectKind::Pack, object, file });
-    output.packs = vec![(object.blake3, pack)];
+    let mut put = |kind, bytes: &[u8]| -> Result<Digest> {
+        let object = ObjectRef::of(bytes);
+        let file = scratch.path().join(object.blake3.to_string());
+        std::fs::write(&file, bytes).map_err(Error::io("write", &file))?;
+        output.objects.push(StoredObject { kind, object, file });
+        Ok(object.blake3)
+    };
+    let packs = if output.snapshot.head.manifest.objects.blocks.is_some() {
+        // Who has the earlier version needs only the places of what is new.
+        let (earlier, new) = apart(pack, known);
+        let mut packs = Vec::new();
+        for pack in [earlier, new].into_iter().filter(|pack| !pack.entries.is_empty()) {
+            let (directory, places) = pack.to_blocks(output.snapshot.index())?;
+            put(ObjectKind::Places, &places)?;
+            packs.push((put(ObjectKind::Pack, &directory)?, pack));
+        }
+        packs
+    } else {
+        vec![(put(ObjectKind::Pack, &pack.to_bytes()?)?, pack)]
+    };
+    output.packs = packs;
     output.scratch = Some(scratch);
     Ok(output)
+}
+
+/// Returns the pack of the images that are known, and that of the others.
+fn apart(pack: Pack, known: &HashMap<Digest, InShard>) -> (Pack, Pack) {
+    let (earlier, new): (Vec<Entry>, Vec<Entry>) =
+        pack.entries.into_iter().partition(|entry| known.contains_key(&entry.blake3));
+    let of = |mut entries: Vec<Entry>| {
+        let used: BTreeSet<usize> = entries.iter().map(|entry| entry.shard).collect();
+        let numbers: HashMap<usize, usize> = used.iter().copied().zip(0..).collect();
+        entries.iter_mut().for_each(|entry| entry.shard = numbers[&entry.shard]);
+        Pack { shards: used.into_iter().map(|shard| pack.shards[shard]).collect(), entries }
+    };
+    (of(earlier), of(new))
 }
 
 fn read_frame(file: &mut File, path: &Path, entry: &Entry) -> Result<Vec<u8>> {

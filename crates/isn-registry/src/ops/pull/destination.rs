@@ -1,11 +1,11 @@
 //! [`Destination`]: what is at the place where a tree is to be.
 
 use std::path::Path;
-use std::{fs, io};
+use std::fs;
 
 use super::seen::Seen;
 use crate::files;
-use crate::ops::verify::tree::{self, Expected};
+use crate::ops::verify::tree::{self, Expected, Full};
 use crate::ops::verify::{Fault, FaultKind, VerifyReport};
 use crate::progress::Progress;
 use crate::registry::Snapshot;
@@ -13,7 +13,7 @@ use crate::tree_file::{list_of, origin_of};
 use isn_format::dataset_ref::{Name, Version};
 use isn_format::error::{At, Error, Result, There};
 use isn_format::sums::Sums;
-use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Origin};
+use isn_format::tree::{B3SUMS, B3SUMS_PROOF, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Origin};
 
 /// What is at the destination.
 pub(super) enum Destination {
@@ -52,14 +52,17 @@ impl Destination {
             Err(around_us) => around_us,
         };
         // A folder of something else may be large, so it is not walked just to say so.
-        if fs::symlink_metadata(to.join(B3SUMS)).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+        if !files::is_tree(to) {
             return Err(refuse(format!(", and is not a tree of {pin} (it has no {B3SUMS})")));
         }
-        let is_partial = selected != snapshot.sums();
+        let expected = Expected::of(snapshot, selected);
         let has = |name: &str, sums: &Sums| tree::has_sums(&to.join(name), sums).map(|has| has == Some(true));
-        let has_sums = has(B3SUMS, snapshot.sums())?;
-        let is_this =
-            has_sums && if is_partial { has(B3SUMS_SELECTED, selected)? } else { list_of(to) == B3SUMS };
+        let has_sums = match expected.basis {
+            Full::Sums(sums) => has(B3SUMS, sums)?,
+            Full::Proof(proof) => files::has_bytes(&to.join(B3SUMS_PROOF), proof)? == Some(true),
+        };
+        let is_this = has_sums
+            && if expected.is_partial() { has(B3SUMS_SELECTED, selected)? } else { list_of(to) == B3SUMS };
         if !is_this {
             check_release(to, snapshot, is_released)?;
         }
@@ -73,7 +76,7 @@ impl Destination {
             }
             Earlier::No => {}
         }
-        let faults = tree::check(to, &Expected { full: snapshot.sums(), selected }, jobs, progress)?;
+        let faults = tree::check(to, &expected, jobs, progress)?;
         if faults.is_empty() {
             return Ok(Destination::Same);
         }
@@ -120,7 +123,7 @@ pub(super) fn check_before(to: &Path, name: &Name) -> Result<()> {
     if fs::symlink_metadata(to).is_ok_and(|about| about.is_symlink()) {
         return refuse(", and is a symlink: name the folder that it leads to".into());
     }
-    match origin_of(to).filter(|_| to.join(B3SUMS).is_file()) {
+    match origin_of(to).filter(|_| files::is_tree(to)) {
         Some(origin) if origin.name() == name => files::check_movable(to),
         _ => files::check_not_around_us(to).and_then(|()| refuse(format!(", and is not a tree of {name}"))),
     }
@@ -149,7 +152,7 @@ enum Earlier {
 
 fn earlier(to: &Path, snapshot: &Snapshot, jobs: usize, progress: &dyn Progress) -> Result<Earlier> {
     // A symlink leads to a folder in another place, which is not replaced.
-    if fs::symlink_metadata(to).is_ok_and(|meta| meta.is_symlink()) || !to.join(B3SUMS).is_file() {
+    if fs::symlink_metadata(to).is_ok_and(|meta| meta.is_symlink()) || !files::is_tree(to) {
         return Ok(Earlier::No);
     }
     let json = match files::read_capped_if_there(&to.join(ISN_JSON), MAX_ISN_JSON) {

@@ -34,7 +34,7 @@ use isn_format::error::{Error, Result, There, bytes as size, count};
 use isn_format::index::{Images, RowRef};
 use isn_format::pack::Pack;
 use isn_format::sums::Sums;
-use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, BuiltBy, BuiltFrom, CLASSES, ISN_JSON, Selection};
+use isn_format::tree::{B3SUMS, B3SUMS_PROOF, B3SUMS_SELECTED, BuiltBy, BuiltFrom, CLASSES, ISN_JSON, Selection};
 
 /// A pull that needs more bytes on disk than this says so before it begins.
 const WORTH_SAYING: u64 = 32 << 20;
@@ -124,7 +124,7 @@ pub fn pull(client: &Client, options: PullOptions<'_>, progress: &dyn Progress) 
     };
     let found = match options.unreleased {
         Unreleased::BuildUnasked => Err(unreleased::of(reference)),
-        _ => runtime.block_on(client.snapshot_and_outcomes(reference)),
+        _ => runtime.block_on(client.part_and_outcomes(reference, &options.selection)),
     };
     let (registry, snapshot, outcomes) = match (found, options.source) {
         // The recipe in the binary alone: nobody signs others.
@@ -348,13 +348,14 @@ impl Pull<'_> {
             lacking.lock().unwrap_or_else(PoisonError::into_inner).remove(image);
             Ok(())
         };
-        let mut packs = self.runtime.block_on(registry.packs(snapshot))?;
-        images::by_any_list(self.runtime, registry, &mut packs, |packs| {
+        let mut packs = self.runtime.block_on(registry.packs(snapshot, &images))?;
+        images::by_any_list(self.runtime, registry, (snapshot, &images), &mut packs, |packs| {
             let wanted = lacking.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let missing = missing.iter().copied().filter(|row| wanted.contains(&row.blake3()));
             let missing: Vec<RowRef<'_>> = missing.collect();
             self.fetch_by(packs, registry, snapshot, staging, (&missing, &wanted), &take)?;
-            registry.keep_packs(packs, wanted.len() == Images::all(snapshot.index()).len());
+            let is_whole = snapshot.part().is_none();
+            registry.keep_packs(packs, is_whole && wanted.len() == Images::all(snapshot.index()).len());
             Ok(())
         })
     }
@@ -404,7 +405,11 @@ impl Pull<'_> {
         for (name, bytes) in written {
             files::write_new(&root.join(name), &bytes)?;
         }
-        let mut lists = vec![(B3SUMS, self.snapshot.sums())];
+        let mut lists = Vec::new();
+        match self.snapshot.part() {
+            None => lists.push((B3SUMS, self.snapshot.sums())),
+            Some(part) => files::write_new(&root.join(B3SUMS_PROOF), &part.proof)?,
+        }
         if !self.options.selection.is_all() {
             lists.push((B3SUMS_SELECTED, selected));
         }

@@ -6,7 +6,7 @@ use crate::files;
 use crate::tree_file::origin_of;
 use isn_format::error::{Error, Result, chain};
 use isn_format::key::PublicKey;
-use isn_format::tree::{BuiltFrom, FORMAT, ISN_JSON, Origin, Provenance, Selection, UNRELEASED, Unreleased};
+use isn_format::tree::{BuiltFrom, FORMAT, ISN_JSON, Origin, Provenance, Selection, TWO, Unreleased};
 
 /// The program that writes the tree.
 const PROGRAM: &str = concat!("isn ", env!("CARGO_PKG_VERSION"));
@@ -18,7 +18,7 @@ impl Pull<'_> {
         let manifest = &head.manifest;
         if let Some((built, _)) = &self.built {
             return Origin::Unreleased(Unreleased {
-                format: UNRELEASED.into(),
+                format: TWO.into(),
                 released: false,
                 name: manifest.name.clone(),
                 dataset: manifest.dataset.prefixed(),
@@ -31,8 +31,11 @@ impl Pull<'_> {
                 isn: PROGRAM.into(),
             });
         }
+        let has_proof = self.snapshot.part().is_some();
         Origin::Released(Provenance {
-            format: FORMAT.into(),
+            format: if has_proof { TWO.into() } else { FORMAT.into() },
+            proof: has_proof,
+            images: has_proof.then_some(manifest.images),
             name: manifest.name.clone(),
             version: manifest.version,
             dataset: manifest.dataset.prefixed(),
@@ -117,7 +120,7 @@ fn differences(found: &Origin, known: &Origin) -> String {
         _ => return "released".into(),
     };
     let fields = [
-        ("format", found.format == known.format),
+        ("format", (&found.format, found.proof, found.images) == (&known.format, known.proof, known.images)),
         ("name", found.name == known.name),
         ("version", found.version == known.version),
         ("dataset", found.dataset == known.dataset),

@@ -39,6 +39,7 @@ pub(super) fn rebuild(pull: &Pull<'_>, source: &Path, staging: &Staging) -> Resu
         indexes: indexes.as_ref(),
         partial: false,
         slices: &[],
+        in_blocks: None,
         expected: Some(released),
         named: &|| (),
     };

@@ -70,6 +70,7 @@ pub(super) fn pull(
         expected: None,
         partial: false,
         slices: &[],
+        in_blocks: None,
         named: &|| (),
     };
     let built_from_source = match build(&options_of_build, progress) {

@@ -272,7 +272,7 @@ fn verify_path(
     if path.is_dir() {
         std::fs::read_dir(path).map_err(Error::io("list", path))?;
     }
-    if !files::is_absent(&path.join(B3SUMS)) {
+    if files::is_tree(path) {
         let expected = expect.map(|expect| expected_hash(client, expect)).transpose()?;
         let hash = expected.as_ref().map(|expected| (expected.hash, expected.assurance));
         let report = tree::verify(path, hash, jobs, progress)?;

@@ -8,23 +8,48 @@ use rayon::prelude::*;
 use super::{Assurance, Fault, FaultKind, Verified, VerifyReport};
 use crate::files::{self, Kind};
 use crate::progress::{Progress, Unit};
-use crate::tree_file::{list_of, origin_of, read_sums_hashed};
+use crate::registry::Snapshot;
+use crate::tree_file::{Basis, list_of, origin_of, read_sums_hashed};
 use isn_format::class::MAX_CLASSES;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, chain};
 use isn_format::shard::MAX_IMAGE_LEN;
 use isn_format::sums::Sums;
-use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, ISN_JSON, Origin, Selection};
+use isn_format::tree::{B3SUMS, B3SUMS_PROOF, B3SUMS_SELECTED, CLASSES, ISN_JSON, Origin, Selection};
 
 /// Files up to this length, in bytes, are read whole into a buffer that each thread reuses.
 const SMALL: u64 = 4 << 20;
 
 /// What a tree must have.
 pub struct Expected<'a> {
-    /// The contents of `B3SUMS`.
-    pub full: &'a Sums,
+    /// What shows which version it is.
+    pub basis: Full<'a>,
     /// The files that must be there: all of them, or those of `B3SUMS.selected`.
     pub selected: &'a Sums,
+}
+
+/// What shows which version a tree is.
+pub enum Full<'a> {
+    /// The contents of `B3SUMS`.
+    Sums(&'a Sums),
+    /// Those of `B3SUMS.proof`.
+    Proof(&'a [u8]),
+}
+
+impl<'a> Expected<'a> {
+    /// What a tree of these lines of a version must have.
+    pub(in crate::ops) fn of(snapshot: &'a Snapshot, selected: &'a Sums) -> Self {
+        let basis = snapshot.part().map_or(Full::Sums(snapshot.sums()), |part| Full::Proof(&part.proof));
+        Expected { basis, selected }
+    }
+
+    /// Whether it has a part of the version.
+    pub(in crate::ops) fn is_partial(&self) -> bool {
+        match self.basis {
+            Full::Sums(full) => full != self.selected,
+            Full::Proof(_) => true,
+        }
+    }
 }
 
 /// Verifies the tree in `root`, and its hash if one is expected.
@@ -35,37 +60,45 @@ pub(in crate::ops) fn verify(
     progress: &dyn Progress,
 ) -> Result<VerifyReport> {
     let mut faults = Vec::new();
-    let (full, dataset) = read_sums_hashed(root, B3SUMS)?;
-    let is_partial = list_of(root) == B3SUMS_SELECTED;
+    let (basis, dataset) = Basis::read(root)?;
+    let is_partial = list_of(root) == B3SUMS_SELECTED || Basis::file_in(root) != B3SUMS;
     let selection = is_partial.then(|| selection_of(root)).flatten();
-    let mut noted = |name: &str, sums: Result<Sums>| {
-        sums.inspect_err(|e| {
-            let why = chain(e).trim_start_matches(name).trim_start_matches([':', ' ']).to_string();
-            faults.push(Fault { path: name.into(), kind: FaultKind::Invalid, why });
-        })
+    let invalid = |name: &str, e: &Error| {
+        let why = chain(e).trim_start_matches(name).trim_start_matches([':', ' ']).to_string();
+        Fault { path: name.into(), kind: FaultKind::Invalid, why }
     };
-    let full = noted(B3SUMS, full);
-    let selected = match is_partial {
-        true => {
-            let read = read_sums_hashed(root, B3SUMS_SELECTED);
-            noted(B3SUMS_SELECTED, read.and_then(|(sums, _)| sums))
+    let basis = basis.inspect_err(|e| faults.push(invalid(Basis::file_in(root), e)));
+    let selected = match (is_partial, &basis) {
+        (false, Ok(Basis::Whole(full))) => Ok(full.clone()),
+        (false, _) => Err(Error::Internal("reported above".into())),
+        (true, _) => {
+            let read = read_sums_hashed(root, B3SUMS_SELECTED).and_then(|(sums, _)| sums);
+            read.inspect_err(|e| faults.push(invalid(B3SUMS_SELECTED, e)))
         }
-        false => full.as_ref().map(Clone::clone).map_err(|_| Error::Internal("reported above".into())),
     };
     let mut checked = 0;
-    if let (Ok(full), Ok(selected)) = (&full, &selected) {
-        for line in selected.lines() {
-            if full.blake3_of(line.path.as_str()) != Some(line.blake3) {
-                let why = format!("line of {} is not in {B3SUMS}", line.path);
-                faults.push(Fault { path: B3SUMS_SELECTED.into(), kind: FaultKind::Invalid, why });
+    if let (Ok(basis), Ok(selected)) = (&basis, &selected) {
+        match basis {
+            Basis::Whole(full) => {
+                for line in selected.lines() {
+                    if full.blake3_of(line.path.as_str()) != Some(line.blake3) {
+                        let why = format!("line of {} is not in {B3SUMS}", line.path);
+                        faults.push(Fault { path: B3SUMS_SELECTED.into(), kind: FaultKind::Invalid, why });
+                    }
+                }
+                if let Some(promised) = &selection {
+                    // Otherwise, a line missing from the list together with its image would go unnoticed.
+                    let is_listed = |path: &str| selected.blake3_of(path).is_some();
+                    let promised = full.selected(promised);
+                    for line in promised.lines().filter(|line| !is_listed(line.path.as_str())) {
+                        faults.push(unlisted(line.path.to_string()));
+                    }
+                }
             }
-        }
-        if let Some(promised) = &selection {
-            // Otherwise, a line missing from the list together with its image would go unnoticed.
-            let (promised, is_listed) = (full.selected(promised), |path| selected.blake3_of(path).is_some());
-            for line in promised.lines().filter(|line| !is_listed(line.path.as_str())) {
-                let why = format!("is selected by {ISN_JSON}, but not in {B3SUMS_SELECTED}");
-                faults.push(Fault { path: line.path.to_string(), kind: FaultKind::Missing, why });
+            Basis::Proof(proof) => {
+                faults.extend(proof.check(B3SUMS_PROOF, selected).err().map(|e| invalid(B3SUMS_PROOF, &e)));
+                let lacking = selection.as_ref().and_then(|promised| proof.lacking(selected, promised));
+                faults.extend(lacking.map(unlisted));
             }
         }
         checked = selected.lines().len() as u64;
@@ -79,7 +112,7 @@ pub(in crate::ops) fn verify(
     let mut report = VerifyReport {
         kind: Verified::Tree,
         what: root.display().to_string(),
-        dataset: Some(dataset),
+        dataset,
         checked,
         partial: is_partial.then(|| selection.unwrap_or_default().describe()),
         assurance: expected.map_or(Assurance::SelfConsistent, |(_, reach)| reach),
@@ -92,6 +125,12 @@ pub(in crate::ops) fn verify(
         report.expect(&hash);
     }
     Ok(report)
+}
+
+/// The fault of an image, or a folder, that a selection has and the list does not.
+fn unlisted(path: String) -> Fault {
+    let why = format!("is selected by {ISN_JSON}, but not in {B3SUMS_SELECTED}");
+    Fault { path, kind: FaultKind::Missing, why }
 }
 
 /// Returns what was selected when the tree was pulled, if its `ISN.json` can be read.
@@ -109,10 +148,19 @@ pub fn check(
     jobs: usize,
     progress: &dyn Progress,
 ) -> Result<Vec<Fault>> {
-    let partial = expected.full != expected.selected;
+    let partial = expected.is_partial();
     let mut faults = check_files(root, expected.selected, partial, jobs, progress)?;
-    let mut lists = vec![(B3SUMS, Some(expected.full))];
-    lists.push((B3SUMS_SELECTED, partial.then_some(expected.selected)));
+    let mut lists = vec![(B3SUMS_SELECTED, partial.then_some(expected.selected))];
+    match expected.basis {
+        Full::Sums(full) => lists.push((B3SUMS, Some(full))),
+        Full::Proof(proof) => match files::has_bytes(&root.join(B3SUMS_PROOF), proof)? {
+            Some(true) => {}
+            found => {
+                let kind = if found.is_none() { FaultKind::Missing } else { FaultKind::Changed };
+                faults.push(Fault { path: B3SUMS_PROOF.into(), kind, why: String::new() });
+            }
+        },
+    }
     for (name, sums) in lists {
         let found = match sums {
             Some(sums) => has_sums(&root.join(name), sums)?,
@@ -151,7 +199,9 @@ fn check_files(
     jobs: usize,
     progress: &dyn Progress,
 ) -> Result<Vec<Fault>> {
-    let own = |path: &str| matches!(path, B3SUMS | ISN_JSON) || (partial && path == B3SUMS_SELECTED);
+    let basis = Basis::file_in(root);
+    let own =
+        |path: &str| path == basis || path == ISN_JSON || (partial && path == B3SUMS_SELECTED);
     let (mut faults, mut unread) = (Vec::new(), Vec::new());
     let files::Listing { files: mut found, empty_folders } = files::walk_past(root, |folder, e| {
         if folder.is_empty() {

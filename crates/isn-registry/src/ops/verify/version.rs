@@ -42,7 +42,7 @@ pub(super) fn check_version(
     let what = manifest.id().to_string();
     let (mut faults, mut warnings, mut is_rebuild_only) = (Vec::new(), Vec::new(), false);
     // The index and `classes.csv` were read with the manifest.
-    let read = [ObjectKind::Index, ObjectKind::Classes];
+    let read = [ObjectKind::Index, ObjectKind::Rows, ObjectKind::Classes];
     for (kind, reference) in manifest.objects.all().into_iter().filter(|(kind, _)| !read.contains(kind)) {
         let path = layout::object(kind, &reference.blake3);
         registry.ask_again();
@@ -60,7 +60,8 @@ pub(super) fn check_version(
 
     let list = layout::packs(&snapshot.head.manifest_ref.blake3);
     registry.ask_again();
-    match runtime.block_on(registry.packs(snapshot)) {
+    let all = Images::all(snapshot.index());
+    match runtime.block_on(registry.packs(snapshot, &all)) {
         Ok(packs) if packs.is_empty() => {
             is_rebuild_only =
                 runtime.block_on(registry.is_rebuild_only(&snapshot.head.manifest_ref.blake3))?;
@@ -81,8 +82,8 @@ pub(super) fn check_version(
                 let cause = found.iter().find(|fault| fault.kind != FaultKind::Missing).or(found.first());
                 let Some(fault) = cause.map(Fault::to_string) else { break };
                 first.get_or_insert(found);
-                if runtime.block_on(registry.next_packs(&mut packs, Error::integrity(&list, fault))).is_err()
-                {
+                let failure = Error::integrity(&list, fault);
+                if runtime.block_on(registry.next_packs(snapshot, &all, &mut packs, failure)).is_err() {
                     faults.append(&mut first.unwrap_or_default());
                     break;
                 }

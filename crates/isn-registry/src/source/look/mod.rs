@@ -25,6 +25,7 @@ use self::folder::Folder;
 use self::lists::Wanted;
 pub(crate) use self::names::{is_plain, split_in_name, split_of, split_of_word};
 use super::{Listing, shown};
+use crate::files;
 use isn_format::error::{Error, Result, count};
 use isn_format::source_spec::ListSpec;
 use isn_format::split::Split;
@@ -72,7 +73,7 @@ pub(crate) fn look(root: &Path) -> Result<Look> {
         return Err(Error::invalid(root.display(), what));
     }
     let invalid = |why: String| Error::invalid(root.display(), why);
-    if root.join(B3SUMS).is_file() {
+    if files::is_tree(root) {
         return Err(invalid(format!("is a tree that isn wrote (it has {B3SUMS}), not source images")));
     }
     let mut listing = Listing::new(root, None);

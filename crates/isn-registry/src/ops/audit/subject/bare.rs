@@ -16,7 +16,6 @@ use isn_format::pairs::Judged;
 use isn_format::pixel_spec::ExifOrientation;
 use isn_format::source_spec::nfc;
 use isn_format::split::Split;
-use isn_format::tree::B3SUMS;
 
 impl Subject {
     /// Opens a tree as `isn pull` writes it, with the images that its list names. Finding other files is up
@@ -42,7 +41,7 @@ impl Subject {
 
     /// Opens a folder of images, which may be a tree, without a recipe.
     pub(in crate::ops) fn folder_or_tree(root: &Path) -> Result<Subject> {
-        if files::is_absent(&root.join(B3SUMS)) { Subject::bare_folder(root) } else { Subject::tree(root) }
+        if files::is_tree(root) { Subject::tree(root) } else { Subject::bare_folder(root) }
     }
 
     pub(super) fn bare_folder(root: &Path) -> Result<Subject> {

@@ -1,0 +1,337 @@
+//! Tests of indexes in blocks, of the parts that are read of them, and of the proofs of these parts.
+
+use proptest::prelude::*;
+use proptest::sample::Index as Pick;
+
+use super::*;
+use crate::manifest::{Blocks, Objects, Tally};
+use crate::object::ObjectRef;
+use crate::pack::{Entry, Pack, Stored};
+use crate::source_spec::MAX_ID_LEN;
+use crate::sums::{Sums, SumsProof, SumsTree};
+use crate::tree::Selection;
+
+const CLASSES_CSV: &[u8] = b"the exact bytes do not matter";
+
+/// A version, as it is stored in blocks.
+struct Version {
+    counts: Vec<(Split, Vec<usize>)>,
+    index: Index,
+    sources: Sources,
+    stored: InBlocks,
+    tree: SumsTree,
+    sums: Sums,
+    manifest: Manifest,
+}
+
+impl std::fmt::Debug for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.counts)
+    }
+}
+
+impl Version {
+    /// A version with so many images in the classes of each split, in the order of their names.
+    fn new(counts: &[(Split, &[usize])]) -> Self {
+        let mut rows = Vec::new();
+        for (split, classes) in counts {
+            for (class, images) in classes.iter().enumerate() {
+                for image in 0..*images {
+                    let path = format!("{}/c{class}/{image:0width$}.png", split.as_str(), width = 4 + class * 20);
+                    let hash = |what: &str| Digest::of(format!("{what} {path}").as_bytes());
+                    rows.push(Row {
+                        class: format!("c{class}").parse().unwrap(),
+                        split: *split,
+                        // Some images occur twice.
+                        blake3: if image % 7 == 3 { Digest::of(&[image as u8]) } else { hash("file") },
+                        length: 1000 + image as u64,
+                        width: 8,
+                        height: 9,
+                        pixels: hash("pixels"),
+                        source: format!("{path} “source”"),
+                        source_blake3: hash("source"),
+                        path: path.parse().unwrap(),
+                    });
+                }
+            }
+        }
+        let (index, sources) = Index::new(rows).unwrap();
+        let sums = Sums::new(&index, CLASSES_CSV);
+        let (stored, tree) =
+            (Full { index: &index, sources: &sources }.to_blocks().unwrap(), SumsTree::of(&sums));
+        let object = ObjectRef::of(b"");
+        let blocks = Blocks {
+            rows: ObjectRef::of(&stored.rows),
+            sources: ObjectRef::of(&stored.sources),
+            tree: ObjectRef::of(&tree.to_bytes()),
+        };
+        let manifest = Manifest {
+            is_part: false,
+            name: "birds".parse().unwrap(),
+            version: "1.0".parse().unwrap(),
+            title: "t".into(),
+            description: "d".into(),
+            licence: "l".into(),
+            citation: None,
+            authors: vec!["a".into()],
+            dataset: sums.digest(),
+            pipeline: "isn-px/1".into(),
+            source: "imagefolder".into(),
+            images: index.len() as u64,
+            bytes: index.bytes(),
+            tally: Tally::of_splits(&index.counts(), 3),
+            objects: Objects {
+                index: ObjectRef::of(&stored.index),
+                blocks: Some(blocks),
+                classes: ObjectRef::of(CLASSES_CSV),
+                recipe: object,
+                corrections: None,
+                assignments: object,
+                groups: None,
+                pairs: None,
+                others: Vec::new(),
+            },
+            previous: None,
+        };
+        let counts = counts.iter().map(|(split, classes)| (*split, classes.to_vec())).collect();
+        Version { counts, index, sources, stored, tree, sums, manifest }
+    }
+
+    fn directory(&self) -> Result<Directory> {
+        let (rows, sources) = (self.stored.rows.len() as u64, self.stored.sources.len() as u64);
+        Directory::parse("index", &self.stored.index, &self.manifest, rows, sources)
+    }
+
+    fn part(&self, selection: &Selection) -> Result<Part> {
+        let directory = self.directory()?;
+        let chosen = directory.chosen(selection);
+        let needed = directory.needed(&chosen, selection, &self.tree);
+        let frames = needed.iter().map(|at| {
+            Ok((*at, directory.slice("rows", Frames::Rows, *at, &self.stored.rows)?))
+        });
+        let frames: Vec<(usize, &[u8])> = frames.collect::<Result<_>>()?;
+        let classes = Digest::of(CLASSES_CSV);
+        Part::new("rows", (&directory, &self.tree), (selection, &chosen), &classes, frames)
+    }
+}
+
+fn shape() -> impl Strategy<Value = Version> {
+    let classes = || prop::collection::vec(prop_oneof![Just(0_usize), 1..20_usize, 100..400_usize], 3);
+    (classes(), classes(), classes()).prop_filter_map("no image", |(train, val, test)| {
+        let counts = [(Split::Train, &train[..]), (Split::Val, &val[..]), (Split::Test, &test[..])];
+        (counts.iter().flat_map(|(_, classes)| classes.iter()).sum::<usize>() > 0)
+            .then(|| Version::new(&counts))
+    })
+}
+
+fn selections() -> impl Strategy<Value = Selection> {
+    let splits = prop::sample::subsequence(Split::ALL.to_vec(), 0..=3);
+    let classes = prop::sample::subsequence(vec!["c0", "c1", "c2"], 0..=3);
+    (splits, classes).prop_map(|(splits, classes)| Selection {
+        splits,
+        classes: classes.into_iter().map(|class| class.parse().unwrap()).collect(),
+        ..Selection::default()
+    })
+}
+
+
+#[test]
+fn the_longest_row_is_no_longer_than_it_may_be() {
+    let class = "x".repeat(64);
+    let path = format!("train/{class}/{}.png", "y".repeat(200 - 64 - 11));
+    let hash = Digest::of(b"");
+    let row = Row {
+        path: path.parse().unwrap(),
+        class: class.parse().unwrap(),
+        split: Split::Train,
+        blake3: hash,
+        length: u64::MAX,
+        width: u32::MAX,
+        height: u32::MAX,
+        pixels: hash,
+        source: "z".repeat(MAX_ID_LEN - 2),
+        source_blake3: hash,
+    };
+    let json = serde_json::to_string(&row).unwrap();
+    assert_eq!(path.len(), 200);
+    assert!(json.len() < MAX_ROW as usize, "{}", json.len());
+}
+
+#[test]
+fn an_index_in_blocks_is_read_back_whole() {
+    for counts in [
+        &[(Split::Train, &[3, 0, 5][..]), (Split::Val, &[1, 2, 0])][..],
+        &[(Split::Test, &[MAX_ROWS, MAX_ROWS + 1, 2 * MAX_ROWS + 3])],
+    ] {
+        let version = Version::new(counts);
+        let directory = version.directory().unwrap();
+        for is_signed in [true, false] {
+            let manifest = (&version.manifest, is_signed);
+            let classes = Digest::of(CLASSES_CSV);
+            let read = Index::parse_blocks(("rows", &version.stored.rows), &directory, manifest, &classes);
+            assert!(read.unwrap() == version.index);
+        }
+        let frames = (0..directory.blocks().len())
+            .map(|at| (at, directory.slice("s", Frames::Sources, at, &version.stored.sources).unwrap()));
+        let sources = Sources::parse_blocks("sources", &directory, frames.collect::<Vec<_>>()).unwrap();
+        assert!(sources == version.sources);
+        let images: Vec<u32> = directory.blocks().iter().map(|block| block.images).collect();
+        assert!(images.iter().all(|images| (1..=MAX_ROWS as u32).contains(images)), "{images:?}");
+        let bytes = version.tree.to_bytes();
+        assert_eq!(SumsTree::parse("tree", &bytes, &version.manifest.dataset).unwrap(), version.tree);
+        assert!(bytes.len() as u64 <= SumsTree::max_len(version.manifest.images));
+        assert!(version.stored.index.len() as u64 <= Directory::max_len(version.manifest.images));
+    }
+}
+
+#[test]
+fn a_byte_that_is_not_as_it_was_written_is_found() {
+    let mut version = Version::new(&[(Split::Train, &[30, 5, 0]), (Split::Val, &[7, 0, 300])]);
+    let selection = Selection { classes: vec!["c0".parse().unwrap()], ..Selection::default() };
+    version.part(&selection).unwrap();
+    let classes = Digest::of(CLASSES_CSV);
+    let whole = |version: &Version| {
+        let directory = version.directory()?;
+        let manifest = (&version.manifest, false);
+        Index::parse_blocks(("rows", &version.stored.rows), &directory, manifest, &classes)
+    };
+    for at in 0..version.stored.rows.len() {
+        version.stored.rows[at] ^= 1;
+        assert!(whole(&version).is_err(), "{at}");
+        version.stored.rows[at] ^= 1;
+    }
+    let tree = version.tree.to_bytes();
+    let mut read = |bytes: &[u8]| {
+        // Its root does not show how long the whole is; the last lines do.
+        version.tree = SumsTree::parse("tree", bytes, &version.manifest.dataset)?;
+        version.part(&selection)
+    };
+    for at in 0..tree.len() {
+        let mut bytes = tree.clone();
+        bytes[at] ^= 1;
+        assert!(read(&bytes).is_err() && read(&tree[..at]).is_err(), "{at}");
+    }
+    read(&tree).unwrap();
+    // Whoever reads the directory knows its hash; a forger may have signed another one.
+    let directory = zstd::decode_all(&version.stored.index[..]).unwrap();
+    for (from, to) in [
+        ("\"images\":30", "\"images\":29"),
+        ("\"images\":30", "\"images\":0"),
+        ("\"class\":\"c0\"", "\"class\":\"c9\""),
+        ("\"split\":\"train\"", "\"split\":\"val\""),
+        ("\"sums\":", "\"sums\":1"),
+    ] {
+        let text = String::from_utf8(directory.clone()).unwrap().replacen(from, to, 1);
+        version.stored.index = zstd::encode_all(text.as_bytes(), 1).unwrap();
+        assert!(version.part(&selection).is_err() && whole(&version).is_err(), "{from} {to}");
+    }
+}
+
+#[test]
+fn a_pack_in_blocks_is_read_back_block_by_block() {
+    let version = Version::new(&[(Split::Train, &[30, 5, 0]), (Split::Val, &[7, 0, 300])]);
+    let images = Images::all(&version.index);
+    let mut seen = std::collections::HashSet::new();
+    let mut entries = Vec::new();
+    let (mut shard, mut offset) = (0, 0);
+    for row in version.index.rows().filter(|row| seen.insert(row.blake3())) {
+        if offset > 20_000 {
+            (shard, offset) = (shard + 1, 0);
+        }
+        // One is after a gap, and one is in no shard of this pack.
+        offset += if row.at() == 11 { 5 } else { 0 };
+        if row.at() != 17 {
+            let (blake3, frame) = (row.blake3(), Digest::of(row.path().as_str().as_bytes()));
+            entries.push(Entry { blake3, shard, offset, length: 100, frame });
+        }
+        offset += 100;
+    }
+    let shards = (0..=shard).map(|at| ObjectRef { blake3: Digest::of(&[at as u8]), length: 30_000 }).collect();
+    let pack = Pack { shards, entries };
+    let (directory, places) = pack.to_blocks(&version.index).unwrap();
+    let Stored::Blocks(read) = Stored::parse("pack", &directory, images.len() as u64 + 100).unwrap() else {
+        panic!("in blocks");
+    };
+    assert_eq!(read.places, ObjectRef::of(&places));
+    let entries = |places: &[u8]| -> Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for (block, rows) in version.index.blocks().enumerate() {
+            let bytes = read.bytes(block..block + 1);
+            let frame = &places[bytes.start as usize..bytes.end as usize];
+            let images = rows.map(|at| version.index.row(at).blake3());
+            let found = read.entries("places", (block, frame), images)?;
+            assert_eq!(found.len(), read.images(block) as usize);
+            entries.extend(found);
+        }
+        Ok(entries)
+    };
+    assert_eq!(read.pack("pack", entries(&places).unwrap()).unwrap(), pack);
+    let mut damaged = places.clone();
+    for at in 0..damaged.len() {
+        damaged[at] ^= 1;
+        assert!(entries(&damaged).is_err(), "{at}");
+        damaged[at] ^= 1;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_part_is_shown_to_be_whole(version in shape(), selection in selections()) {
+        let part = version.part(&selection).unwrap();
+        let selected = version.sums.selected(&selection);
+        prop_assert!(part.selected == selected);
+        for row in part.index.rows() {
+            let whole = version.index.find(row.path().as_str()).unwrap();
+            prop_assert_eq!((row.blake3(), row.length()), (whole.blake3(), whole.length()));
+        }
+        let proof = SumsProof::parse("proof", &part.proof).unwrap();
+        prop_assert_eq!(proof.dataset(), version.manifest.dataset);
+        proof.check("proof", &selected).unwrap();
+        if !selection.is_all() {
+            prop_assert_eq!(proof.lacking(&selected, &selection), None);
+        }
+    }
+
+    #[test]
+    fn what_a_part_lacks_or_has_in_addition_is_found(
+        version in shape(), selection in selections(), line in any::<Pick>(),
+        damage in prop::collection::vec(any::<(Pick, u8)>(), 50),
+    ) {
+        let part = version.part(&selection).unwrap();
+        let proof = SumsProof::parse("proof", &part.proof).unwrap();
+        let selected = part.selected.to_text();
+        let lines: Vec<&str> = selected.lines().collect();
+        let at = line.index(lines.len());
+        let parsed = |lines: &[String]| Sums::parse("selected", lines.concat().as_bytes());
+        let text = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<Vec<_>>();
+        // Without one of the lines.
+        let without: Vec<&str> = lines.iter().enumerate().filter(|(n, _)| *n != at).map(|(_, line)| *line).collect();
+        if !without.is_empty() && !lines[at].ends_with(CLASSES) && !selection.is_all() {
+            let without = parsed(&text(&without)).unwrap();
+            prop_assert!(proof.lacking(&without, &selection).is_some(), "{}", lines[at]);
+        }
+        // With another hash.
+        let mut other = text(&lines);
+        let digits = if other[at].starts_with("00") { "11" } else { "00" };
+        other[at].replace_range(..2, digits);
+        prop_assert!(proof.check("proof", &parsed(&other).unwrap()).is_err());
+        // With a line that no version has.
+        let mut more = text(&lines);
+        more.push(format!("{}  val/zz/1.png\n", Digest::of(b"")));
+        prop_assert!(proof.check("proof", &parsed(&more).unwrap()).is_err());
+        // Any byte of the proof.
+        let mut bytes = part.proof.clone();
+        for (at, bit) in damage {
+            let (at, bit) = (at.index(bytes.len()), bit % 8);
+            bytes[at] ^= 1 << bit;
+            let is_found = SumsProof::parse("proof", &bytes).map_or(true, |found| {
+                found.dataset() != version.manifest.dataset || found.check("proof", &part.selected).is_err()
+            });
+            prop_assert!(is_found, "byte {at} bit {bit}");
+            bytes[at] ^= 1 << bit;
+            prop_assert!(SumsProof::parse("proof", &bytes[..at]).is_err());
+        }
+    }
+}

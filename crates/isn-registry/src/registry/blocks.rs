@@ -1,0 +1,345 @@
+//! Versions whose index is stored in blocks: reads it whole, or only what a selection has of it, and the
+//! places of images in packs that are stored in the same blocks.
+
+use std::ops::Range;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::{Head, Registry, Snapshot};
+use crate::cache::Cache;
+use crate::transport::{self, Ranges};
+use isn_format::description::Description;
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+use isn_format::index::{Directory, Frames, Images, Index, Part, Sources};
+use isn_format::manifest::{Blocks, Manifest};
+use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::pack::{Entry, Pack, PackBlocks};
+use isn_format::sums::SumsTree;
+use isn_format::tree::Selection;
+
+/// Frames that are nearer than this are asked for together, as a request costs about as much.
+const MAX_GAP: u64 = 64 << 10;
+/// The maximum length of a request, in bytes.
+const MAX_REQUEST: u64 = 4 << 20;
+/// The maximum number of concurrent requests.
+const REQUESTS: usize = 8;
+
+/// How the index of a version that was read is stored in blocks.
+pub(crate) struct InBlocks {
+    directory: Directory,
+    /// The blocks that were read, and where the rows of each begin among those that were read; if that is a
+    /// part of the version.
+    part: Option<PartOf>,
+}
+
+/// What was read of a version.
+pub(crate) struct PartOf {
+    /// The blocks of its index.
+    chosen: Vec<usize>,
+    /// The blocks that show it to be whole, these among them.
+    needed: Vec<usize>,
+    /// The contents of `B3SUMS.proof`.
+    pub(crate) proof: Vec<u8>,
+}
+
+/// An object that was read, or a frame of an object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WasRead {
+    pub(super) kind: ObjectKind,
+    pub(super) object: ObjectRef,
+    /// The object that has the frame.
+    pub(super) within: Option<ObjectRef>,
+}
+
+impl WasRead {
+    /// Whether the cache has it, or the object that has it.
+    pub(super) fn is_in(&self, cache: &Cache) -> bool {
+        let has = |object: &ObjectRef| cache.object(self.kind, &object.blake3, object.length).is_some();
+        has(&self.object) || self.within.as_ref().is_some_and(has)
+    }
+}
+
+/// A frame of an object.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    begin: u64,
+    frame: ObjectRef,
+}
+
+impl Wanted {
+    fn end(&self) -> u64 {
+        self.begin + self.frame.length
+    }
+}
+
+impl InBlocks {
+    /// What was read, if that is not the whole version.
+    pub(crate) fn part(&self) -> Option<&PartOf> {
+        self.part.as_ref()
+    }
+
+    /// Returns the blocks that were read, in order, each with the rows that it has in the index that was read.
+    fn read(&self) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let all = if self.part.is_none() { self.directory.blocks().len() } else { 0 };
+        let chosen = self.part.iter().flat_map(|part| part.chosen.iter().copied()).chain(0..all);
+        chosen.scan(0, |next, at| {
+            let begin = *next;
+            *next += self.directory.blocks()[at].images as usize;
+            Some((at, begin..*next))
+        })
+    }
+}
+
+impl Snapshot {
+    /// Returns what was read of an index in blocks beside its directory.
+    pub(super) fn read_of_blocks(&self) -> Vec<WasRead> {
+        let Some((blocks, read)) = self.head.manifest.objects.blocks.zip(self.blocks.as_ref()) else {
+            return Vec::new();
+        };
+        let whole = |kind, object| WasRead { kind, object, within: None };
+        let Some(part) = &read.part else { return vec![whole(ObjectKind::Rows, blocks.rows)] };
+        let (kind, within) = (ObjectKind::Rows, Some(blocks.rows));
+        let frame = |at: &usize| WasRead { kind, object: read.directory.blocks()[*at].rows, within };
+        let tree = whole(ObjectKind::SumsTree, blocks.tree);
+        std::iter::once(tree).chain(part.needed.iter().map(frame)).collect()
+    }
+}
+
+impl Registry {
+    /// As [`Registry::complete`], but reads only what a selection has, where that can be read alone.
+    ///
+    /// # Errors
+    /// As [`Registry::complete`].
+    pub(crate) async fn complete_part(&self, head: Head, selection: &Selection) -> Result<Snapshot> {
+        match head.manifest.objects.blocks {
+            Some(blocks) if !selection.is_all() => self.part(head, blocks, selection).await,
+            _ => self.complete(head).await,
+        }
+    }
+
+    async fn part(&self, head: Head, blocks: Blocks, selection: &Selection) -> Result<Snapshot> {
+        let manifest = &head.manifest;
+        let (directory, tree, classes_csv) = tokio::try_join!(
+            self.directory(manifest, &blocks),
+            self.object(ObjectKind::SumsTree, &blocks.tree),
+            self.object(ObjectKind::Classes, &manifest.objects.classes)
+        )?;
+        let tree_what = self.locate(ObjectKind::SumsTree, &blocks.tree.blake3);
+        let tree = SumsTree::parse(&tree_what, &tree, &manifest.dataset)?;
+        let chosen = directory.chosen(selection);
+        let needed = directory.needed(&chosen, selection, &tree);
+        let frames = self.frames_of(&directory, Frames::Rows, &blocks.rows, &needed).await?;
+        let frames = needed.iter().copied().zip(frames.iter().map(Vec::as_slice));
+        let what = self.locate(ObjectKind::Rows, &blocks.rows.blake3);
+        let classes = Digest::of(&classes_csv);
+        let part = Part::new(&what, (&directory, &tree), (selection, &chosen), &classes, frames)?;
+        let classes_what = self.locate(ObjectKind::Classes, &manifest.objects.classes.blake3);
+        let Part { index, selected, proof } = part;
+        let description = Description::of_part(&what, (index, selected), (&classes_what, classes_csv))?;
+        let part = Some(PartOf { chosen, needed, proof });
+        Ok(Snapshot { head, description, blocks: Some(InBlocks { directory, part }) })
+    }
+
+    /// Reads an index in blocks whole.
+    pub(super) async fn whole_of_blocks(&self, head: Head, blocks: Blocks) -> Result<Snapshot> {
+        let manifest = &head.manifest;
+        let (directory, rows, classes_csv) = tokio::try_join!(
+            self.directory(manifest, &blocks),
+            self.object(ObjectKind::Rows, &blocks.rows),
+            self.object(ObjectKind::Classes, &manifest.objects.classes)
+        )?;
+        let what = self.locate(ObjectKind::Rows, &blocks.rows.blake3);
+        let (is_signed, classes) = (!head.signed_by.is_empty(), Digest::of(&classes_csv));
+        let index = Index::parse_blocks((&what, &rows), &directory, (manifest, is_signed), &classes)?;
+        drop(rows);
+        let classes_what = self.locate(ObjectKind::Classes, &manifest.objects.classes.blake3);
+        let description = Description::new((&what, index), (&classes_what, classes_csv), manifest)?;
+        Ok(Snapshot { head, description, blocks: Some(InBlocks { directory, part: None }) })
+    }
+
+    async fn directory(&self, manifest: &Manifest, blocks: &Blocks) -> Result<Directory> {
+        let index = &manifest.objects.index;
+        let bytes = self.object(ObjectKind::Index, index).await?;
+        let what = self.locate(ObjectKind::Index, &index.blake3);
+        Directory::parse(&what, &bytes, manifest, blocks.rows.length, blocks.sources.length)
+    }
+
+    /// Reads what the images of a snapshot with an index in blocks were made from.
+    pub(super) async fn sources_of_blocks(&self, blocks: &Blocks, read: &InBlocks) -> Result<Sources> {
+        let what = self.locate(ObjectKind::Sources, &blocks.sources.blake3);
+        let (directory, all) = (&read.directory, read.read().map(|(at, _)| at).collect::<Vec<_>>());
+        if read.part.is_none() {
+            let object = self.object(ObjectKind::Sources, &blocks.sources).await?;
+            let frames = all.iter().map(|at| Ok((*at, directory.slice(&what, Frames::Sources, *at, &object)?)));
+            return Sources::parse_blocks(&what, directory, frames.collect::<Result<Vec<_>>>()?);
+        }
+        let frames = self.frames_of(directory, Frames::Sources, &blocks.sources, &all).await?;
+        Sources::parse_blocks(&what, directory, all.iter().copied().zip(frames.iter().map(Vec::as_slice)))
+    }
+
+    /// Checks what nobody who reads a version needs, and who reads a part of it does: that tree and sources
+    /// are those of the whole snapshot.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if they are not, or are missing.
+    pub(crate) async fn check_blocks(&self, snapshot: &Snapshot) -> Result<()> {
+        let Some((blocks, read)) = snapshot.head.manifest.objects.blocks.zip(snapshot.blocks.as_ref()) else {
+            return Ok(());
+        };
+        self.sources_of_blocks(&blocks, read).await?;
+        let bytes = self.object(ObjectKind::SumsTree, &blocks.tree).await?;
+        let what = self.locate(ObjectKind::SumsTree, &blocks.tree.blake3);
+        match SumsTree::parse(&what, &bytes, &snapshot.head.manifest.dataset)? == SumsTree::of(snapshot.sums()) {
+            true => Ok(()),
+            false => Err(Error::integrity(what, "is not that of the rows")),
+        }
+    }
+
+    /// Reads the places of images in a pack that is in blocks: of the blocks with images in `wanted`. Also
+    /// returns the frames with them.
+    pub(super) async fn places(
+        &self,
+        (what, pack): (&str, &PackBlocks),
+        snapshot: &Snapshot,
+        wanted: &Images<'_>,
+    ) -> Result<(Pack, Vec<WasRead>)> {
+        let Some(read) = snapshot.blocks.as_ref().filter(|read| read.directory.blocks().len() == pack.len())
+        else {
+            return Err(Error::integrity(what, "is in other blocks than the index"));
+        };
+        let index = snapshot.index();
+        let is_wanted = |rows: &Range<usize>| rows.clone().any(|at| wanted.contains(&index.row(at).blake3()));
+        let blocks: Vec<(usize, Range<usize>)> =
+            read.read().filter(|(at, rows)| pack.images(*at) > 0 && is_wanted(rows)).collect();
+        let frames = blocks.iter().filter_map(|(at, _)| {
+            Some(Wanted { begin: pack.bytes(*at..at + 1).start, frame: pack.frame(*at)? })
+        });
+        let frames: Vec<Wanted> = frames.collect();
+        let (kind, within) = (ObjectKind::Places, Some(pack.places));
+        let read = frames.iter().map(|one| WasRead { kind, object: one.frame, within }).collect();
+        let frames = self.frames(kind, &pack.places, &frames).await?;
+        let mut entries: Vec<Entry> = Vec::new();
+        for ((at, rows), frame) in blocks.into_iter().zip(&frames) {
+            let images = rows.map(|row| index.row(row).blake3());
+            entries.extend(pack.entries(what, (at, frame), images)?);
+        }
+        Ok((pack.pack(what, entries)?, read))
+    }
+
+    /// Reads the places of all images that a pack in blocks has.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if they are damaged, or `snapshot` is not the whole version.
+    pub(crate) async fn all_places(&self, pack: (&str, &PackBlocks), snapshot: &Snapshot) -> Result<Pack> {
+        let all = Images::all(snapshot.index());
+        Ok(self.places(pack, snapshot, &all).await?.0)
+    }
+
+    async fn frames_of(
+        &self,
+        directory: &Directory,
+        frames: Frames,
+        object: &ObjectRef,
+        blocks: &[usize],
+    ) -> Result<Vec<Vec<u8>>> {
+        let wanted = blocks.iter().map(|at| {
+            let block = &directory.blocks()[*at];
+            let frame = if frames == Frames::Rows { block.rows } else { block.sources };
+            Wanted { begin: directory.bytes(frames, *at..at + 1).start, frame }
+        });
+        let kind = if frames == Frames::Rows { ObjectKind::Rows } else { ObjectKind::Sources };
+        self.frames(kind, object, &wanted.collect::<Vec<_>>()).await
+    }
+
+    /// Reads frames of an object, sorted by where they are, each checked by its own hash. They are kept in the
+    /// cache under that; if most of the object is wanted, or a server sends only whole files, it is read whole.
+    async fn frames(&self, kind: ObjectKind, object: &ObjectRef, wanted: &[Wanted]) -> Result<Vec<Vec<u8>>> {
+        let mut frames: Vec<Option<Vec<u8>>> =
+            wanted.iter().map(|one| self.cached(kind, &one.frame.blake3, one.frame.length)).collect();
+        let lacking = |frames: &[Option<Vec<u8>>]| -> Vec<usize> {
+            (0..wanted.len()).filter(|at| frames[*at].is_none()).collect()
+        };
+        let missing: u64 = lacking(&frames).iter().map(|at| wanted[*at].frame.length).sum();
+        let is_whole = missing > object.length / 2 || self.has_whole(kind, object);
+        let mut requests = requests(wanted, &lacking(&frames));
+        // The first one shows whether the server sends ranges.
+        let rest = requests.split_off(requests.len().min(1));
+        for requests in [requests, rest] {
+            let is_ignored = || self.locations().first().is_some_and(|at| at.transport.ranges() == Ranges::Ignored);
+            if requests.is_empty() || is_whole || is_ignored() {
+                continue;
+            }
+            let read = stream::iter(requests)
+                .map(|request| self.read_frames(kind, object, wanted, request))
+                .buffer_unordered(REQUESTS);
+            for (at, frame) in read.try_collect::<Vec<_>>().await?.into_iter().flatten() {
+                self.keep(kind, &wanted[at].frame.blake3, &frame);
+                frames[at] = Some(frame);
+            }
+        }
+        if !lacking(&frames).is_empty() {
+            let whole = self.object(kind, object).await?;
+            let what = self.locate(kind, &object.blake3);
+            for at in lacking(&frames) {
+                let bytes = whole.get(wanted[at].begin as usize..wanted[at].end() as usize);
+                let bytes = bytes.ok_or_else(|| Error::integrity(&what, "is shorter than its directory says"))?;
+                wanted[at].frame.check(&what, bytes)?;
+                frames[at] = Some(bytes.to_vec());
+            }
+        }
+        Ok(frames.into_iter().flatten().collect())
+    }
+
+    /// Whether an object is in the cache.
+    fn has_whole(&self, kind: ObjectKind, object: &ObjectRef) -> bool {
+        self.cache().is_some_and(|cache| cache.object_path(kind, &object.blake3).is_file())
+    }
+
+    /// Reads the frames of one request from the first location that has them right.
+    async fn read_frames(
+        &self,
+        kind: ObjectKind,
+        object: &ObjectRef,
+        wanted: &[Wanted],
+        request: Vec<usize>,
+    ) -> Result<Vec<(usize, Vec<u8>)>> {
+        let path = super::layout::object(kind, &object.blake3);
+        let of = |at: Option<&usize>| at.map_or(0..0, |at| wanted[*at].begin..wanted[*at].end());
+        let range = of(request.first()).start..of(request.last()).end;
+        let found = self.anywhere(async |location| {
+            let bytes = transport::read_range(location.transport.as_ref(), &path, range.clone()).await?;
+            let Some(bytes) = bytes else { return Ok(None) };
+            self.count(bytes.len());
+            let what = format!("{} {}", kind.noun(), location.transport.locate(&path));
+            let frame = |at: &usize| {
+                let one = &wanted[*at];
+                let begin = (one.begin - range.start) as usize;
+                let frame = bytes.get(begin..begin + one.frame.length as usize);
+                let frame = frame.ok_or_else(|| Error::integrity(&what, format!("ends before byte {}", one.end())))?;
+                one.frame.check(&what, frame)?;
+                Ok((*at, frame.to_vec()))
+            };
+            request.iter().map(frame).collect::<Result<Vec<_>>>().map(Some)
+        });
+        found.await?.ok_or_else(|| self.missing_object(kind, &object.blake3))
+    }
+}
+
+/// Joins frames that are near each other to requests.
+fn requests(wanted: &[Wanted], lacking: &[usize]) -> Vec<Vec<usize>> {
+    let mut requests: Vec<Vec<usize>> = Vec::new();
+    for &at in lacking {
+        let one = &wanted[at];
+        match requests.last_mut() {
+            Some(request)
+                if request.last().is_some_and(|last| one.begin.saturating_sub(wanted[*last].end()) <= MAX_GAP)
+                    && request.first().is_some_and(|first| one.end() - wanted[*first].begin <= MAX_REQUEST) =>
+            {
+                request.push(at);
+            }
+            _ => requests.push(vec![at]),
+        }
+    }
+    requests
+}
