@@ -11,6 +11,7 @@ mod attest_counts;
 mod attest_log;
 mod audit;
 mod audit_labels;
+mod blocks;
 mod bombs;
 mod build;
 mod build_parts;

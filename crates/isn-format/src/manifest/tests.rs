@@ -68,8 +68,13 @@ fn an_index_in_blocks_needs_all_its_objects() {
         ("isn-sources/1", "isn-sources/2", "has no object sources"),
         ("isn-sums-tree/1", "isn-sums-tree/2", "needs object tree of format 'isn-sums-tree/2'"),
         ("isn-index/2", "isn-index/1", "has object rows, and an index that is not in blocks"),
-        ("\"extension\": \"bin\"", "\"extension\": \"csv\"", "gives object tree extension csv, not bin"),
+        (
+            "isn-sums-tree/1\",\n      \"extension\": \"bin\"",
+            "isn-sums-tree/1\",\n      \"extension\": \"csv\"",
+            "gives object tree extension csv, not bin",
+        ),
     ] {
+        assert!(text.contains(from), "{from}");
         let error = Manifest::parse("m", text.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();
         assert!(error.contains(why), "{why}: {error}");
     }

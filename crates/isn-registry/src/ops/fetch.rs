@@ -61,6 +61,7 @@ pub fn fetch(
     for (kind, object) in described(&snapshot) {
         runtime.block_on(registry.object(kind, &object))?;
     }
+    runtime.block_on(registry.read_again(&snapshot, &packs))?;
     registry.keep_pin(&snapshot).map_err(|e| cache.unwritable(&chain(&e)))?;
     let check_room = |needed| match files::free_space(cache.root()) {
         Some((_, free)) if needed > free => {

@@ -12,7 +12,7 @@ use isn_format::digest::Digest;
 use isn_format::log::MAX_CHECKPOINT;
 use isn_format::manifest::{self, Manifest};
 use isn_format::object::{ObjectKind, ObjectRef};
-use isn_format::pack::Pack;
+use isn_format::pack::{Pack, Stored};
 use isn_format::statement::{self, SignedStatement, Statement};
 use isn_format::tree::Selection;
 
@@ -137,16 +137,29 @@ impl Trail {
     /// Asks for a pack, once it and the number of images are known.
     fn pack(&self, ends: (Option<Digest>, Option<u64>)) {
         if let (Some(blake3), Some(images)) = ends {
-            self.want(ObjectKind::Pack, &ObjectRef { blake3, length: Pack::max_len(images) });
+            let (trail, object) = (self.clone(), ObjectRef { blake3, length: Pack::max_len(images) });
+            self.want_and(ObjectKind::Pack, &object, move |pack| {
+                // Of a part, only some places are read.
+                if let (Ok(Stored::Blocks(pack)), false) =
+                    (Stored::parse("pack", pack, images), trail.needs.is_part)
+                {
+                    trail.want(ObjectKind::Places, &pack.places);
+                }
+            });
         }
     }
 
     /// Asks for an object, unless it is at hand or long.
     fn want(&self, kind: ObjectKind, object: &ObjectRef) {
+        self.want_and(kind, object, |_| ());
+    }
+
+    /// As [`Trail::want`], then does more with its bytes.
+    fn want_and(&self, kind: ObjectKind, object: &ObjectRef, then: impl FnOnce(&[u8]) + Send + 'static) {
         let is_cached =
             self.cache.as_ref().is_some_and(|cache| cache.object_path(kind, &object.blake3).is_file());
         if object.length <= MAX_EARLY && !is_cached {
-            self.ahead.ask(&layout::object(kind, &object.blake3), object.length, |_| ());
+            self.ahead.ask(&layout::object(kind, &object.blake3), object.length, then);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{Head, Registry, Snapshot};
+use super::{Head, Packs, Registry, Snapshot};
 use crate::cache::Cache;
 use crate::transport::{self, Ranges};
 use isn_format::description::Description;
@@ -48,15 +48,15 @@ pub(crate) struct PartOf {
 pub(super) struct WasRead {
     pub(super) kind: ObjectKind,
     pub(super) object: ObjectRef,
-    /// The object that has the frame.
-    pub(super) within: Option<ObjectRef>,
+    /// The object that has the frame, and where.
+    pub(super) within: Option<(ObjectRef, u64)>,
 }
 
 impl WasRead {
     /// Whether the cache has it, or the object that has it.
     pub(super) fn is_in(&self, cache: &Cache) -> bool {
         let has = |object: &ObjectRef| cache.object(self.kind, &object.blake3, object.length).is_some();
-        has(&self.object) || self.within.as_ref().is_some_and(has)
+        has(&self.object) || self.within.is_some_and(|(whole, _)| has(&whole))
     }
 }
 
@@ -99,8 +99,11 @@ impl Snapshot {
         };
         let whole = |kind, object| WasRead { kind, object, within: None };
         let Some(part) = &read.part else { return vec![whole(ObjectKind::Rows, blocks.rows)] };
-        let (kind, within) = (ObjectKind::Rows, Some(blocks.rows));
-        let frame = |at: &usize| WasRead { kind, object: read.directory.blocks()[*at].rows, within };
+        let frame = |at: &usize| WasRead {
+            kind: ObjectKind::Rows,
+            object: read.directory.blocks()[*at].rows,
+            within: Some((blocks.rows, read.directory.bytes(Frames::Rows, *at..at + 1).start)),
+        };
         let tree = whole(ObjectKind::SumsTree, blocks.tree);
         std::iter::once(tree).chain(part.needed.iter().map(frame)).collect()
     }
@@ -216,8 +219,13 @@ impl Registry {
             Some(Wanted { begin: pack.bytes(*at..at + 1).start, frame: pack.frame(*at)? })
         });
         let frames: Vec<Wanted> = frames.collect();
-        let (kind, within) = (ObjectKind::Places, Some(pack.places));
-        let read = frames.iter().map(|one| WasRead { kind, object: one.frame, within }).collect();
+        let kind = ObjectKind::Places;
+        let read = frames.iter().map(|one| WasRead {
+            kind,
+            object: one.frame,
+            within: Some((pack.places, one.begin)),
+        });
+        let read = read.collect();
         let frames = self.frames(kind, &pack.places, &frames).await?;
         let mut entries: Vec<Entry> = Vec::new();
         for ((at, rows), frame) in blocks.into_iter().zip(&frames) {
@@ -234,6 +242,24 @@ impl Registry {
     pub(crate) async fn all_places(&self, pack: (&str, &PackBlocks), snapshot: &Snapshot) -> Result<Pack> {
         let all = Images::all(snapshot.index());
         Ok(self.places(pack, snapshot, &all).await?.0)
+    }
+
+    /// Reads again what was read of an index in blocks, and of packs: there is a cache now that keeps it.
+    ///
+    /// # Errors
+    /// Fails if it cannot be read any more.
+    pub(crate) async fn read_again(&self, snapshot: &Snapshot, packs: &Packs) -> Result<()> {
+        let read = snapshot.read_of_blocks();
+        for WasRead { kind, object, within } in read.iter().chain(packs.places()) {
+            match within {
+                None => drop(self.object(*kind, object).await?),
+                Some((whole, begin)) => {
+                    let wanted = [Wanted { begin: *begin, frame: *object }];
+                    self.frames(*kind, whole, &wanted).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn frames_of(

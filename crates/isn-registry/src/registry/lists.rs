@@ -34,6 +34,11 @@ impl Packs {
         self.tried.0.len()
     }
 
+    /// What was read of packs in blocks.
+    pub(super) fn places(&self) -> &[WasRead] {
+        &self.places
+    }
+
     /// The packs alone.
     pub(crate) fn into_packs(self) -> Vec<Pack> {
         self.packs

@@ -73,7 +73,11 @@ pub(in crate::ops) fn verify(
         (false, _) => Err(Error::Internal("reported above".into())),
         (true, _) => {
             let read = read_sums_hashed(root, B3SUMS_SELECTED).and_then(|(sums, _)| sums);
-            read.inspect_err(|e| faults.push(invalid(B3SUMS_SELECTED, e)))
+            read.inspect_err(|e| {
+                let is_absent = files::is_absent(&root.join(B3SUMS_SELECTED));
+                let kind = if is_absent { FaultKind::Missing } else { FaultKind::Invalid };
+                faults.push(Fault { kind, ..invalid(B3SUMS_SELECTED, e) });
+            })
         }
     };
     let mut checked = 0;
