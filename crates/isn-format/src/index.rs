@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::blocks::{Block, Directory, Frames, InBlocks, MAX_ROWS};
 pub(crate) use self::blocks::FrameOfLines;
+pub use self::blocks::{Block, Directory, Frames, InBlocks, MAX_ROWS};
 pub use self::images::Images;
 pub use self::part::Part;
 use crate::class::ClassId;

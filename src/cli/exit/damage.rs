@@ -5,8 +5,8 @@ use std::path::Path;
 use super::Aim;
 use isn_format::error::{At, Blame, Difference};
 use isn_format::text::shell_path;
-use isn_registry::files;
 use isn_registry::dataset::IN_TREE;
+use isn_registry::files;
 
 /// Returns what to do about a file that has changed in a tree.
 fn changed_tree(what: &str) -> String {

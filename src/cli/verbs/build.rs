@@ -41,9 +41,9 @@ pub(in crate::cli) struct BuildArgs {
     /// Make the build of all its parts, which --part has built; the source is only listed
     #[arg(long, value_name = "DIR", num_args = 1..)]
     join: Vec<PathBuf>,
-    /// How the index is stored: whole, which every isn reads, or in blocks, of which a pull of one class reads
-    /// only that class [default: in blocks if there are more than 50,000 images]
-    #[arg(long, value_name = "FORM", value_enum, conflicts_with = "part", hide_possible_values = false)]
+    /// How the index is stored: whole, or in blocks, so that a pull of a class reads only that class; isn
+    /// 0.1.0 does not read these [default: in blocks if there are more than 50,000 images]
+    #[arg(long, value_name = "FORM", value_enum, conflicts_with = "part")]
     index: Option<IndexForm>,
     #[command(flatten)]
     registry: RegistryArg,

@@ -202,7 +202,9 @@ impl Index {
         let ends = self.folders.iter().skip(1).map(|next| next.begin).chain([self.len() as u32]);
         self.folders.iter().zip(ends).flat_map(|(folder, end)| {
             let end = end as usize;
-            (folder.begin as usize..end).step_by(MAX_ROWS).map(move |begin| begin..(begin + MAX_ROWS).min(end))
+            (folder.begin as usize..end)
+                .step_by(MAX_ROWS)
+                .map(move |begin| begin..(begin + MAX_ROWS).min(end))
         })
     }
 
@@ -239,8 +241,8 @@ impl Sources {
     /// Reads the sources of the images of these blocks, which are those of `index`, from their frames.
     ///
     /// # Errors
-    /// [`Error::Integrity`], naming `what`, if a frame is not the one of its block, or does not have a row for
-    /// each image.
+    /// [`Error::Integrity`], naming `what`, if a frame is not the one of its block, or does not have a row
+    /// for each image.
     pub fn parse_blocks<'f>(
         what: &str,
         directory: &Directory,
@@ -284,7 +286,13 @@ impl Directory {
     /// # Errors
     /// [`Error::Integrity`], naming `what`, if a line cannot be read, the blocks are not in order, or they do
     /// not have the images of the manifest or do not fill the objects.
-    pub fn parse(what: &str, compressed: &[u8], manifest: &Manifest, rows: u64, sources: u64) -> Result<Self> {
+    pub fn parse(
+        what: &str,
+        compressed: &[u8],
+        manifest: &Manifest,
+        rows: u64,
+        sources: u64,
+    ) -> Result<Self> {
         // Before any of it is kept: nobody may have signed the manifest.
         weigh(what, compressed, compressed.len() as u64, manifest.images)?;
         let refuse = |why: String| Error::integrity(what, why);

@@ -1,4 +1,5 @@
-//! [`Part`]: some blocks of an index, shown to be all that a selection has of the version with a dataset hash.
+//! [`Part`]: some blocks of an index, shown to be all that a selection has of the version with a dataset
+//! hash.
 
 use std::ops::Range;
 
@@ -26,8 +27,8 @@ impl Part {
     /// directory. `classes` is the BLAKE3 of `classes.csv`.
     ///
     /// # Errors
-    /// [`Error::Integrity`], naming `what`, if the rows are not those of the version with the dataset hash, or
-    /// not all that the selection has.
+    /// [`Error::Integrity`], naming `what`, if the rows are not those of the version with the dataset hash,
+    /// or not all that the selection has.
     pub fn new<'f>(
         what: &str,
         (directory, tree): (&Directory, &SumsTree),
@@ -72,7 +73,8 @@ impl Part {
 
 /// The lines of texts, in order.
 struct Shown<'a> {
-    /// Each line with where it is in `B3SUMS`, and whether the line before it there is the one before it here.
+    /// Each line with where it is in `B3SUMS`, and whether the line before it there is the one before it
+    /// here.
     lines: Vec<(Range<u64>, &'a str, bool)>,
     length: u64,
 }

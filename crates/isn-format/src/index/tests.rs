@@ -37,7 +37,8 @@ impl Version {
         for (split, classes) in counts {
             for (class, images) in classes.iter().enumerate() {
                 for image in 0..*images {
-                    let path = format!("{}/c{class}/{image:0width$}.png", split.as_str(), width = 4 + class * 20);
+                    let path =
+                        format!("{}/c{class}/{image:0width$}.png", split.as_str(), width = 4 + class * 20);
                     let hash = |what: &str| Digest::of(format!("{what} {path}").as_bytes());
                     rows.push(Row {
                         class: format!("c{class}").parse().unwrap(),
@@ -106,9 +107,8 @@ impl Version {
         let directory = self.directory()?;
         let chosen = directory.chosen(selection);
         let needed = directory.needed(&chosen, selection, &self.tree);
-        let frames = needed.iter().map(|at| {
-            Ok((*at, directory.slice("rows", Frames::Rows, *at, &self.stored.rows)?))
-        });
+        let frames =
+            needed.iter().map(|at| Ok((*at, directory.slice("rows", Frames::Rows, *at, &self.stored.rows)?)));
         let frames: Vec<(usize, &[u8])> = frames.collect::<Result<_>>()?;
         let classes = Digest::of(CLASSES_CSV);
         Part::new("rows", (&directory, &self.tree), (selection, &chosen), &classes, frames)
@@ -133,7 +133,6 @@ fn selections() -> impl Strategy<Value = Selection> {
         ..Selection::default()
     })
 }
-
 
 #[test]
 fn the_longest_row_is_no_longer_than_it_may_be() {
@@ -246,7 +245,8 @@ fn a_pack_in_blocks_is_read_back_block_by_block() {
         }
         offset += 100;
     }
-    let shards = (0..=shard).map(|at| ObjectRef { blake3: Digest::of(&[at as u8]), length: 30_000 }).collect();
+    let shards =
+        (0..=shard).map(|at| ObjectRef { blake3: Digest::of(&[at as u8]), length: 30_000 }).collect();
     let pack = Pack { shards, entries };
     let (directory, places) = pack.to_blocks(&version.index).unwrap();
     let Stored::Blocks(read) = Stored::parse("pack", &directory, images.len() as u64 + 100).unwrap() else {

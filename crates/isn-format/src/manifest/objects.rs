@@ -185,7 +185,9 @@ impl Objects {
             _ if is_in_blocks => {
                 Some(Blocks { rows: need("rows")?, sources: need("sources")?, tree: need("tree")? })
             }
-            Some(name) => return Err(wrong(&format!("has object {name}, and an index that is not in blocks"))),
+            Some(name) => {
+                return Err(wrong(&format!("has object {name}, and an index that is not in blocks")));
+            }
             None => None,
         };
         Ok(Objects {

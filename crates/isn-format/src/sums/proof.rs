@@ -1,5 +1,5 @@
-//! [`SumsProof`]: shows that lines are in the `B3SUMS` of a dataset hash, and that no line between two of them
-//! that follow each other is left out. docs/format.md has the form of `B3SUMS.proof`.
+//! [`SumsProof`]: shows that lines are in the `B3SUMS` of a dataset hash, and that no line between two of
+//! them that follow each other is left out. docs/format.md has the form of `B3SUMS.proof`.
 
 use std::ops::Range;
 
@@ -80,7 +80,8 @@ impl Prover<'_> {
     }
 
     fn value(&self, node: &Range<u64>) -> Result<ChainingValue> {
-        let is_whole = node.start % GROUP == 0 && (node.end % GROUP == 0 || node.end == self.tree.len());
+        let is_whole = node.start.is_multiple_of(GROUP)
+            && (node.end.is_multiple_of(GROUP) || node.end == self.tree.len());
         match is_whole {
             true => Ok(self.tree.value(node.clone())),
             false => Ok(value(node.start, self.text(node)?)),
@@ -193,9 +194,11 @@ impl SumsProof {
         if let Some(line) = self.lines().find(is_left_out) {
             return Some(line.path.to_string());
         }
-        if let Some(image) = selection.images.iter().find(|image| {
-            includes(image.as_str()) && selected.blake3_of(image.as_str()).is_none()
-        }) {
+        if let Some(image) = selection
+            .images
+            .iter()
+            .find(|image| includes(image.as_str()) && selected.blake3_of(image.as_str()).is_none())
+        {
             return Some(image.to_string());
         }
         if !selection.images.is_empty() {

@@ -128,7 +128,8 @@ impl SumsTree {
         while begin < last {
             let end = (begin + GROUP).min(last);
             let bytes = &text[(begin - at) as usize..(end - at) as usize];
-            let found = if self.length <= GROUP { *blake3::hash(bytes).as_bytes() } else { value(begin, bytes) };
+            let found =
+                if self.length <= GROUP { *blake3::hash(bytes).as_bytes() } else { value(begin, bytes) };
             if found != self.groups[(begin / GROUP) as usize] {
                 let why = format!("does not give bytes {begin} to {end} of the B3SUMS of the dataset hash");
                 return Err(refuse(why));

@@ -138,8 +138,8 @@ impl Client {
         self.part(reference, Needs::LISTS, &Selection::default()).await
     }
 
-    /// As [`Client::snapshot`], for a command that `needs` more than that, or only what a selection has: where
-    /// that can be read alone, nothing else is.
+    /// As [`Client::snapshot`], for a command that `needs` more than that, or only what a selection has:
+    /// where that can be read alone, nothing else is.
     ///
     /// # Errors
     /// As [`Client::snapshot`].

@@ -148,8 +148,9 @@ pub(super) fn overlaps<'a>(project: &Path, entries: &[&'a Locked]) -> Result<Vec
 /// Returns the tree that contains the path `place` below `project`, relative to the project.
 fn tree_around<'a>(project: &Path, place: &'a Path) -> Option<&'a Path> {
     let below = place.strip_prefix(project).ok()?;
-    let is_tree =
-        |folder: &&Path| files::is_tree(&project.join(folder)) && project.join(folder).join(ISN_JSON).is_file();
+    let is_tree = |folder: &&Path| {
+        files::is_tree(&project.join(folder)) && project.join(folder).join(ISN_JSON).is_file()
+    };
     // The last ancestor is the project's own folder.
     below.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()).find(is_tree)
 }

@@ -223,9 +223,10 @@ impl Opening<'_> {
         }
         // The images come by one list of packs, as the table does.
         let mut needs_cache = false;
-        let dataset = images::by_any_list(self.runtime, &self.registry, (&snapshot, &all), &mut packs, |packs| {
-            self.by(packs, &snapshot, &mut needs_cache)
-        });
+        let dataset =
+            images::by_any_list(self.runtime, &self.registry, (&snapshot, &all), &mut packs, |packs| {
+                self.by(packs, &snapshot, &mut needs_cache)
+            });
         // Without a cache, only the next list may lead to shards at hand. If none does, the cache is lacking.
         let dataset = dataset.map_err(|e| match needs_cache {
             true => Error::invalid(

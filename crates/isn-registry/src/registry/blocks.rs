@@ -79,7 +79,8 @@ impl InBlocks {
         self.part.as_ref()
     }
 
-    /// Returns the blocks that were read, in order, each with the rows that it has in the index that was read.
+    /// Returns the blocks that were read, in order, each with the rows that it has in the index that was
+    /// read.
     fn read(&self) -> impl Iterator<Item = (usize, Range<usize>)> {
         let all = if self.part.is_none() { self.directory.blocks().len() } else { 0 };
         let chosen = self.part.iter().flat_map(|part| part.chosen.iter().copied()).chain(0..all);
@@ -174,7 +175,8 @@ impl Registry {
         let (directory, all) = (&read.directory, read.read().map(|(at, _)| at).collect::<Vec<_>>());
         if read.part.is_none() {
             let object = self.object(ObjectKind::Sources, &blocks.sources).await?;
-            let frames = all.iter().map(|at| Ok((*at, directory.slice(&what, Frames::Sources, *at, &object)?)));
+            let frames =
+                all.iter().map(|at| Ok((*at, directory.slice(&what, Frames::Sources, *at, &object)?)));
             return Sources::parse_blocks(&what, directory, frames.collect::<Result<Vec<_>>>()?);
         }
         let frames = self.frames_of(directory, Frames::Sources, &blocks.sources, &all).await?;
@@ -193,7 +195,9 @@ impl Registry {
         self.sources_of_blocks(&blocks, read).await?;
         let bytes = self.object(ObjectKind::SumsTree, &blocks.tree).await?;
         let what = self.locate(ObjectKind::SumsTree, &blocks.tree.blake3);
-        match SumsTree::parse(&what, &bytes, &snapshot.head.manifest.dataset)? == SumsTree::of(snapshot.sums()) {
+        match SumsTree::parse(&what, &bytes, &snapshot.head.manifest.dataset)?
+            == SumsTree::of(snapshot.sums())
+        {
             true => Ok(()),
             false => Err(Error::integrity(what, "is not that of the rows")),
         }
@@ -278,8 +282,9 @@ impl Registry {
         self.frames(kind, object, &wanted.collect::<Vec<_>>()).await
     }
 
-    /// Reads frames of an object, sorted by where they are, each checked by its own hash. They are kept in the
-    /// cache under that; if most of the object is wanted, or a server sends only whole files, it is read whole.
+    /// Reads frames of an object, sorted by where they are, each checked by its own hash. They are kept in
+    /// the cache under that; if most of the object is wanted, or a server sends only whole files, it is read
+    /// whole.
     async fn frames(&self, kind: ObjectKind, object: &ObjectRef, wanted: &[Wanted]) -> Result<Vec<Vec<u8>>> {
         let mut frames: Vec<Option<Vec<u8>>> =
             wanted.iter().map(|one| self.cached(kind, &one.frame.blake3, one.frame.length)).collect();
@@ -292,7 +297,8 @@ impl Registry {
         // The first one shows whether the server sends ranges.
         let rest = requests.split_off(requests.len().min(1));
         for requests in [requests, rest] {
-            let is_ignored = || self.locations().first().is_some_and(|at| at.transport.ranges() == Ranges::Ignored);
+            let is_ignored =
+                || self.locations().first().is_some_and(|at| at.transport.ranges() == Ranges::Ignored);
             if requests.is_empty() || is_whole || is_ignored() {
                 continue;
             }
@@ -309,7 +315,8 @@ impl Registry {
             let what = self.locate(kind, &object.blake3);
             for at in lacking(&frames) {
                 let bytes = whole.get(wanted[at].begin as usize..wanted[at].end() as usize);
-                let bytes = bytes.ok_or_else(|| Error::integrity(&what, "is shorter than its directory says"))?;
+                let bytes =
+                    bytes.ok_or_else(|| Error::integrity(&what, "is shorter than its directory says"))?;
                 wanted[at].frame.check(&what, bytes)?;
                 frames[at] = Some(bytes.to_vec());
             }
@@ -342,7 +349,8 @@ impl Registry {
                 let one = &wanted[*at];
                 let begin = (one.begin - range.start) as usize;
                 let frame = bytes.get(begin..begin + one.frame.length as usize);
-                let frame = frame.ok_or_else(|| Error::integrity(&what, format!("ends before byte {}", one.end())))?;
+                let frame = frame
+                    .ok_or_else(|| Error::integrity(&what, format!("ends before byte {}", one.end())))?;
                 one.frame.check(&what, frame)?;
                 Ok((*at, frame.to_vec()))
             };
@@ -359,8 +367,12 @@ fn requests(wanted: &[Wanted], lacking: &[usize]) -> Vec<Vec<usize>> {
         let one = &wanted[at];
         match requests.last_mut() {
             Some(request)
-                if request.last().is_some_and(|last| one.begin.saturating_sub(wanted[*last].end()) <= MAX_GAP)
-                    && request.first().is_some_and(|first| one.end() - wanted[*first].begin <= MAX_REQUEST) =>
+                if request
+                    .last()
+                    .is_some_and(|last| one.begin.saturating_sub(wanted[*last].end()) <= MAX_GAP)
+                    && request
+                        .first()
+                        .is_some_and(|first| one.end() - wanted[*first].begin <= MAX_REQUEST) =>
             {
                 request.push(at);
             }

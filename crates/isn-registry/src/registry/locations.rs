@@ -213,7 +213,10 @@ impl Registry {
 
     /// Returns the result of `bring` for the first location where it succeeds; `None` if no location has the
     /// file.
-    pub(super) async fn anywhere<T>(&self, bring: impl AsyncFn(&Location) -> Result<Option<T>>) -> Result<Option<T>> {
+    pub(super) async fn anywhere<T>(
+        &self,
+        bring: impl AsyncFn(&Location) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
         let (mut bad, mut unreached) = (None, None);
         for round in 0..STRIKES {
             bad = None;

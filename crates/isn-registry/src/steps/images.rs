@@ -58,8 +58,9 @@ pub(crate) fn plan<'a>(
     })
 }
 
-/// Does `work` with `packs`, which lead to the images `wanted`, or, if these fail, with those of other lists, since neither packs nor lists are
-/// signed. Afterwards `packs` are those that worked. Reports the first failure.
+/// Does `work` with `packs`, which lead to the images `wanted`, or, if these fail, with those of other lists,
+/// since neither packs nor lists are signed. Afterwards `packs` are those that worked. Reports the first
+/// failure.
 pub(crate) fn by_any_list<T>(
     runtime: &Runtime,
     registry: &Registry,

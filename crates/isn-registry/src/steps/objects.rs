@@ -71,11 +71,7 @@ pub(crate) fn recipe_of(
 
 /// Reads the packs of a version by their hashes. Together they must have exactly its images, each in a frame
 /// that is no longer than the image can need.
-pub(crate) fn packs_of(
-    store: &Registry,
-    snapshot: &Snapshot,
-    packs: &[Digest],
-) -> Result<Vec<StoredPack>> {
+pub(crate) fn packs_of(store: &Registry, snapshot: &Snapshot, packs: &[Digest]) -> Result<Vec<StoredPack>> {
     let images = snapshot.head.manifest.images;
     let list = || format!("{}/{}", store.name(), layout::packs(&snapshot.head.manifest_ref.blake3));
     let all = Images::all(snapshot.index());

@@ -1,7 +1,7 @@
 //! [`Destination`]: what is at the place where a tree is to be.
 
-use std::path::Path;
 use std::fs;
+use std::path::Path;
 
 use super::seen::Seen;
 use crate::files;

@@ -34,7 +34,9 @@ use isn_format::error::{Error, Result, There, bytes as size, count};
 use isn_format::index::{Images, RowRef};
 use isn_format::pack::Pack;
 use isn_format::sums::Sums;
-use isn_format::tree::{B3SUMS, B3SUMS_PROOF, B3SUMS_SELECTED, BuiltBy, BuiltFrom, CLASSES, ISN_JSON, Selection};
+use isn_format::tree::{
+    B3SUMS, B3SUMS_PROOF, B3SUMS_SELECTED, BuiltBy, BuiltFrom, CLASSES, ISN_JSON, Selection,
+};
 
 /// A pull that needs more bytes on disk than this says so before it begins.
 const WORTH_SAYING: u64 = 32 << 20;

@@ -204,8 +204,7 @@ fn check_files(
     progress: &dyn Progress,
 ) -> Result<Vec<Fault>> {
     let basis = Basis::file_in(root);
-    let own =
-        |path: &str| path == basis || path == ISN_JSON || (partial && path == B3SUMS_SELECTED);
+    let own = |path: &str| path == basis || path == ISN_JSON || (partial && path == B3SUMS_SELECTED);
     let (mut faults, mut unread) = (Vec::new(), Vec::new());
     let files::Listing { files: mut found, empty_folders } = files::walk_past(root, |folder, e| {
         if folder.is_empty() {
