@@ -14,6 +14,7 @@ from ._isn import Buffer, Coming, IntegrityError, Reader, UsageError
 Decode = Literal["numpy", "torch", "pil", "bytes"]
 Shuffle = Literal["full", "shard", "none"]
 Crop = Literal["random", "center", "none"]
+Cache = Literal["decoded"]
 Texts = Union[str, Iterable[str], None]
 Size = Union[int, Sequence[int], None]
 
@@ -37,6 +38,7 @@ def load(
     registry: str | os.PathLike[str] | None = None,
     offline: bool = False,
     verify: Literal["once", "always", "never"] = "once",
+    cache: Cache | None = None,
     quiet: bool = False,
 ) -> Dataset:
     """Opens a version of a dataset for reading. What is not on this machine is fetched into the cache first.
@@ -55,7 +57,10 @@ def load(
     :param offline: no network, as ``--offline``.
     :param verify: when the BLAKE3 of an image is compared with the index: ``"once"``, when it is first read
         by a process; ``"always"``; or ``"never"``.
-    :param quiet: no progress on stderr while something is fetched.
+    :param cache: ``"decoded"`` keeps the pixels in isn's cache, as they are or at ``size``, and reads them from
+        there: an image is then a copy. What is not there yet is decoded first, on all cores. Crops and sizes
+        that are not kept are decoded as without it, so the pixels are always the same.
+    :param quiet: no progress on stderr while something is fetched or decoded.
     :returns: a :class:`Dataset`.
     :raises IsnError: one of its subclasses, with the text of the command.
     """
@@ -63,6 +68,11 @@ def load(
         raise UsageError(f"decode={decode!r}: expected one of {', '.join(DECODE)}")
     if size is not None and decode == "bytes":
         raise UsageError("decode='bytes' gives files as they are: it has no size")
+    if cache not in (None, "decoded"):
+        raise UsageError(f"cache={cache!r}: expected decoded, or None")
+    if cache is not None and decode == "bytes":
+        raise UsageError("decode='bytes' gives files as they are: cache='decoded' has only pixels")
+    size = None if size is None else _positive("size", size)
     where: dict[str, Any] = {
         "registry": None if registry is None else os.fspath(registry),
         "offline": bool(offline),
@@ -70,10 +80,10 @@ def load(
         "classes": _texts(classes),
         "verify": verify,
     }
-    reader = Reader.open(str(ref), quiet=bool(quiet), **where)
+    reader = Reader.open(str(ref), quiet=bool(quiet), decoded=cache is not None, size=size, **where)
     for text in reader.warnings:
         warnings.warn(text, IsnWarning, stacklevel=2)
-    return Dataset(reader, where, None if size is None else _positive("size", size), transform, decode)
+    return Dataset(reader, where, size, transform, decode, cache)
 
 
 def _texts(given: Texts) -> list[str]:
@@ -103,12 +113,15 @@ def _reopen(
     size: int | None,
     transform: Callable[[Any], Any] | None,
     decode: Decode,
+    cache: Cache | None = None,
 ) -> Dataset:
     # Whoever made the pickle has brought everything to this machine, and has heard the warnings.
-    reader = Reader.open(ref, quiet=True, **{**where, "offline": True})
+    reader = Reader.open(
+        ref, quiet=True, decoded=cache is not None, size=size, **{**where, "offline": True}
+    )
     if reader.hash != hash:
         raise IntegrityError(f"{ref} has dataset hash {reader.hash}; what was pickled had {hash}")
-    return Dataset(reader, where, size, transform, decode)
+    return Dataset(reader, where, size, transform, decode, cache)
 
 
 class Dataset:
@@ -126,18 +139,21 @@ class Dataset:
         size: int | None,
         transform: Callable[[Any], Any] | None,
         decode: Decode,
+        cache: Cache | None = None,
     ) -> None:
         self._reader = reader
         self._where = where
         self.size = size
         self.transform = transform
         self.decode: Decode = decode
+        self.cache: Cache | None = cache
         self._labels = array("q", reader.labels())
         self._ids: list[str] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         reader = self._reader
-        return _reopen, (reader.reference, reader.hash, self._where, self.size, self.transform, self.decode)
+        where = (reader.reference, reader.hash, self._where)
+        return _reopen, (*where, self.size, self.transform, self.decode, self.cache)
 
     # What it is.
 
@@ -251,6 +267,14 @@ class Dataset:
     def _decoded(self, image: int, decode: Decode) -> Any:
         if decode == "bytes":
             return self._reader.file(image)
+        if self.cache is not None and decode in ("numpy", "torch"):
+            row = self._reader.row(image, self.size)
+            if row is not None:
+                if decode == "numpy":
+                    return _numpy().asarray(row)
+                import torch
+
+                return torch.from_numpy(_numpy().asarray(row)).permute(2, 0, 1)
         if self.size is None:
             height, width, data = self._reader.pixels(image)
         else:

@@ -33,6 +33,12 @@ impl Memory {
 }
 
 impl Buffer {
+    /// Makes `bytes`, as many as the shape has, the memory of a buffer.
+    pub(crate) fn over(mut bytes: Vec<u8>, shape: Vec<usize>) -> Self {
+        let address = bytes.as_mut_ptr() as usize;
+        Buffer { memory: Memory(Arc::new(Mutex::new(bytes))), address, shape }
+    }
+
     pub(crate) fn memory(&self) -> Memory {
         self.memory.clone()
     }
@@ -45,9 +51,7 @@ impl Buffer {
         let length = shape.iter().try_fold(1usize, |all, &side| all.checked_mul(side));
         let length = length.filter(|&length| length <= isize::MAX as usize);
         let length = length.ok_or_else(|| crate::errors::bad_value("a buffer that large there cannot be"))?;
-        let mut bytes = vec![0; length];
-        let address = bytes.as_mut_ptr() as usize;
-        Ok(Buffer { memory: Memory(Arc::new(Mutex::new(bytes))), address, shape })
+        Ok(Buffer::over(vec![0; length], shape))
     }
 
     /// NumPy's array interface, version 3.

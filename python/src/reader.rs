@@ -19,6 +19,7 @@ use isn_registry::parallel;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes};
 
+use crate::buffer::Buffer;
 use crate::errors::raise;
 use crate::maker::{Maker, length_of};
 
@@ -37,7 +38,7 @@ type Class = (String, String, Option<String>);
 impl Reader {
     /// Opens a version; fetches what is not on this machine.
     #[staticmethod]
-    #[pyo3(signature = (reference, registry, offline, splits, classes, verify, quiet))]
+    #[pyo3(signature = (reference, registry, offline, splits, classes, verify, quiet, decoded, size))]
     #[allow(clippy::too_many_arguments)]
     fn open(
         py: Python<'_>,
@@ -48,6 +49,8 @@ impl Reader {
         classes: Vec<String>,
         verify: String,
         quiet: bool,
+        decoded: bool,
+        size: Option<u32>,
     ) -> PyResult<Self> {
         let part = Part { reference, registry, offline, splits, classes };
         let (dataset, folder) = interruptible(py, move || {
@@ -60,7 +63,12 @@ impl Reader {
                     // The folder that it is now, wherever the process goes.
                     VersionAt::Folder(folder) => Some(folder.canonicalize().unwrap_or(folder.clone())),
                 };
-                Ok((load(client, &options, &Terminal::new(quiet))?, folder))
+                let dataset = load(client, &options, &Terminal::new(quiet))?;
+                if !decoded {
+                    return Ok((dataset, folder));
+                }
+                let progress = Terminal::new(quiet);
+                Ok((dataset.with_decoded(client.cache.as_ref(), size, options.jobs, &progress)?, folder))
             })
         })?;
         let reference = match folder {
@@ -177,6 +185,17 @@ impl Reader {
             py.detach(|| self.dataset.pixels(image, out)).map_err(|e| raise(py, e.into()))
         })?;
         Ok((height, width, pixels))
+    }
+
+    /// The pixels of an image, or of the square in its middle, if they are kept decoded.
+    fn row(&self, py: Python<'_>, image: usize, size: Option<u32>) -> PyResult<Option<Buffer>> {
+        let row = py.detach(|| self.dataset.row(image, size)).map_err(|e| raise(py, e.into()))?;
+        let Some(row) = row else { return Ok(None) };
+        let (width, height) = match size {
+            Some(side) => (side, side),
+            None => self.size(py, image)?,
+        };
+        Ok(Some(Buffer::over(row, vec![height as usize, width as usize, 3])))
     }
 
     /// The largest square in the middle of an image, `size` pixels wide: `size × size × 3` bytes.

@@ -78,10 +78,37 @@ impl ImageReader {
         out: &mut [u8],
     ) -> Result<(), PixelError> {
         self.decode(file)?;
-        let image = &self.image;
-        if (image.width, image.height) != (width, height) {
-            return Err(other_size(image, width, height));
+        if (self.image.width, self.image.height) != (width, height) {
+            return Err(other_size(&self.image, width, height));
         }
+        self.show(view, out)
+    }
+
+    /// As [`ImageReader::view`], of an image of `width` × `height` pixels that is decoded already. `pixels`
+    /// (`height × width × 3` bytes) may have other contents afterwards.
+    ///
+    /// # Errors
+    /// As [`ImageReader::view`].
+    pub fn view_of_pixels(
+        &mut self,
+        pixels: &mut Vec<u8>,
+        (width, height): (u32, u32),
+        view: &View,
+        out: &mut [u8],
+    ) -> Result<(), PixelError> {
+        // Not copied, but exchanged for the memory of the image before.
+        std::mem::swap(&mut self.image.pixels, pixels);
+        (self.image.width, self.image.height) = (width, height);
+        if self.image.pixels.len() != width as usize * height as usize * 3 {
+            return Err(other_size(&self.image, width, height));
+        }
+        self.show(view, out)
+    }
+
+    /// Writes what `view` selects of the image that was decoded last.
+    fn show(&mut self, view: &View, out: &mut [u8]) -> Result<(), PixelError> {
+        let image = &self.image;
+        let (width, height) = (image.width, image.height);
         let ((x, y), (part_w, part_h)) = (view.corner, view.part);
         let is_inside = |from: u32, length: u32, of: u32| {
             length > 0 && from.checked_add(length).is_some_and(|end| end <= of)

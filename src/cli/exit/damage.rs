@@ -49,6 +49,10 @@ pub(super) fn help(at: At, what: &str, to: Aim) -> String {
             "the cache does not agree with the registry: run the same command again with a network (without \
              --offline). isn then checks every image, and fetches the damaged ones again"
         }
+        (At::Decoded, _) => {
+            "the images themselves are as they were: open the version again (`isn.load`), and isn decodes them \
+             anew"
+        }
         (At::Registry | At::Unknown, Aim::Write) => {
             "these bytes are damaged or were replaced. Restore them, or tell the registry's operator; then \
              run the same command again: what it has written is kept"

@@ -56,6 +56,10 @@ fn damaged(at: At) -> Error {
         }
         At::Build => ("out/manifest.json", "is missing"),
         At::Tree => ("birds-1.0/train/n01614925/1.png", "has BLAKE3 5f1d…, expected 07aa…"),
+        At::Decoded => (
+            "decoded images /home/alice/.cache/isn/decoded/5f1d…",
+            "ends too early: another program has cut it",
+        ),
         At::Cache => ("image 5f1d… in the cache", "has BLAKE3 07aa…, expected 5f1d…"),
         At::Registry | At::Unknown => {
             ("shard reg/objects/5f/5f1d….shard", "has BLAKE3 07aa…, expected 5f1d…")
@@ -252,6 +256,7 @@ fn examples() -> Vec<Error> {
         Error::Integrity { at: At::Unknown, .. } => damaged(At::Unknown),
         Error::Integrity { at: At::Registry, .. } => damaged(At::Registry),
         Error::Integrity { at: At::Cache, .. } => damaged(At::Cache),
+        Error::Integrity { at: At::Decoded, .. } => damaged(At::Decoded),
         Error::Integrity { at: At::Tree, .. } => damaged(At::Tree),
         Error::Integrity { at: At::Lock, .. } => damaged(At::Lock),
         Error::Integrity { at: At::Rebuilt, .. } => damaged(At::Rebuilt),

@@ -66,6 +66,7 @@ fn print_info(output: &Output, cache: &Cache, inventory: &Inventory) {
         ("objects", inventory.objects, "file"),
         ("sources", inventory.sources, "file"),
         ("tables", inventory.tables, "file"),
+        ("decoded", inventory.decoded, "file"),
         ("damaged", inventory.quarantine, "file"),
         ("unfinished", inventory.temporary, "file"),
     ];
@@ -83,6 +84,7 @@ fn print_info(output: &Output, cache: &Cache, inventory: &Inventory) {
         "objects": part(inventory.objects),
         "sources": part(inventory.sources),
         "tables": part(inventory.tables),
+        "decoded": part(inventory.decoded),
         "quarantine": part(inventory.quarantine),
         "temporary": part(inventory.temporary),
         "trees": inventory.trees,

@@ -13,6 +13,8 @@ pub enum At {
     Registry,
     /// The user's cache.
     Cache,
+    /// A file of decoded images in the user's cache.
+    Decoded,
     /// A tree that was pulled earlier and is read in place, or instead of a registry.
     Tree,
     /// The output of a build.

@@ -11,8 +11,8 @@ use rayon::prelude::*;
 use super::MAX_METADATA;
 use super::piece::hash;
 use super::{
-    Cache, DOUBTED, HINTS, MAX_HINT, MAX_NOTE, OBJECTS, PACKS_OF, PIECES, Piece, QUARANTINE, SOURCES, TABLES,
-    TREES,
+    Cache, DECODED, DOUBTED, HINTS, MAX_HINT, MAX_NOTE, OBJECTS, PACKS_OF, PIECES, Piece, QUARANTINE,
+    SOURCES, TABLES, TREES,
 };
 use crate::files::{self, Below};
 use crate::progress::{Progress, Unit};
@@ -38,6 +38,9 @@ pub struct Inventory {
     pub temporary: (u64, u64),
     /// As `objects`, for tables, which can be made again.
     pub tables: (u64, u64),
+    /// As `objects`, for files of decoded images, which can be made again. Bytes are those on the disk: rows
+    /// that were never asked for take none.
+    pub decoded: (u64, u64),
     /// The number of remembered trees.
     pub trees: u64,
 }
@@ -45,10 +48,8 @@ pub struct Inventory {
 impl Inventory {
     /// The total length of all files, in bytes.
     pub fn bytes(&self) -> u64 {
-        [self.objects, self.pieces, self.sources, self.tables, self.quarantine, self.temporary]
-            .iter()
-            .map(|(_, bytes)| bytes)
-            .sum()
+        let parts = [self.objects, self.pieces, self.sources, self.tables, self.decoded];
+        parts.iter().chain([&self.quarantine, &self.temporary]).map(|(_, bytes)| bytes).sum()
     }
 }
 
@@ -102,6 +103,10 @@ impl Cache {
             let is_temp = is_temporary(&entry.path);
             add(if is_temp { &mut inventory.temporary } else { &mut inventory.tables }, &entry);
         }
+        for entry in self.entries(DECODED)? {
+            let is_temp = is_temporary(&entry.path);
+            add(if is_temp { &mut inventory.temporary } else { &mut inventory.decoded }, &entry);
+        }
         for entry in self.entries(QUARANTINE)? {
             add(&mut inventory.quarantine, &entry);
         }
@@ -109,7 +114,7 @@ impl Cache {
         Ok(inventory)
     }
 
-    /// Hashes every object and piece, and sets aside those that do not match their names, what is too long to
+    /// Hashes every object, piece and decoded image, and sets aside those that do not match their names, what is too long to
     /// be read, and what is no file in the place of one. Returns how many there were, and the damaged ones.
     ///
     /// # Errors
@@ -118,9 +123,10 @@ impl Cache {
         self.check_parts()?;
         let mut files = self.files_of(OBJECTS)?;
         files.extend(self.files_of(PIECES)?);
+        files.extend(self.files_of(DECODED)?);
         files.retain(|(path, _)| !is_temporary(path));
         let mut wrong = Vec::new();
-        for part in [OBJECTS, PIECES, SOURCES, TABLES, TREES, HINTS] {
+        for part in [OBJECTS, PIECES, SOURCES, TABLES, DECODED, TREES, HINTS] {
             wrong.extend(self.no_files(part)?);
         }
         let mut indexes = self.files_of(SOURCES)?;
@@ -131,6 +137,7 @@ impl Cache {
             // Another process may have removed it meanwhile.
             let Some(file) = self.open(path)? else { return Ok(None) };
             let is_whole = match Piece::at(path.clone()) {
+                _ if files::parent(path).ends_with(DECODED) => !self.is_decoded_damaged(path, &file),
                 Some(piece) => piece.is_whole(file).unwrap_or(false),
                 None => object_is_whole(path, file).unwrap_or(false),
             };
@@ -188,6 +195,7 @@ impl Cache {
         kept.extend(self.entries(PIECES)?);
         kept.extend(self.entries(SOURCES)?);
         kept.extend(self.entries(TABLES)?);
+        kept.extend(self.entries(DECODED)?);
         let mut gone = self.entries(QUARANTINE)?;
         let notes = self.entries(TREES)?;
         let age = |entry: &Entry| now.duration_since(entry.used).unwrap_or_default();
@@ -223,7 +231,7 @@ impl Cache {
 
     /// Refuses a cache if a symlink leads out of it.
     fn check_parts(&self) -> Result<()> {
-        for part in [OBJECTS, PIECES, SOURCES, TABLES, TREES, HINTS, QUARANTINE] {
+        for part in [OBJECTS, PIECES, SOURCES, TABLES, DECODED, TREES, HINTS, QUARANTINE] {
             Below::check(&self.root, &self.root.join(part))?;
         }
         Ok(())
@@ -269,10 +277,19 @@ impl Cache {
     fn entries(&self, part: &str) -> Result<Vec<Entry>> {
         let entries = self.named(part, Below::files)?.into_iter().map(|(path, about)| {
             let used = about.modified().map_err(Error::io("look at", &path))?.into_std();
-            Ok(Entry { used, bytes: about.len(), path })
+            let has_holes = [DECODED, QUARANTINE].contains(&part);
+            Ok(Entry { used, bytes: if has_holes { on_disk(&about) } else { about.len() }, path })
         });
         entries.collect()
     }
+}
+
+/// How many bytes a file takes. Files of decoded images have holes.
+fn on_disk(about: &Metadata) -> u64 {
+    #[cfg(unix)]
+    return about.len().min(cap_std::fs::MetadataExt::blocks(about).saturating_mul(512));
+    #[cfg(not(unix))]
+    about.len()
 }
 
 fn is_temporary(path: &Path) -> bool {

@@ -1,5 +1,6 @@
 //! [`Cache`]: keeps fetched objects by their hash, so that no byte is fetched twice. Any number of processes
-//! and hosts may use one folder: a file gets its name when it is complete, and never changes. Nothing in it
+//! and hosts may use one folder: a file gets its name when it is complete, and never changes (rows of
+//! decoded images are added). Nothing in it
 //! is trusted: a reader checks it as if it had come over the network, and sets damaged files aside.
 //!
 //! | file | contents |
@@ -11,8 +12,10 @@
 //! | `hints/packs-of/<64 hex>/<64 hex>` | the list of packs that a location has for a manifest |
 //! | `trees/<64 hex>` | the path of a pulled tree, whose images may serve a later pull |
 //! | `sources/<64 hex>.jsonl` | an index of a tar file of source images, see [`crate::source::Indexes`] |
+//! | `decoded/<64 hex>` | pixels of a version's images, for `isn.load(…, cache="decoded")`, see `decoded` |
 //! | `quarantine/` | damaged files |
 
+pub(crate) mod decoded;
 mod inventory;
 mod piece;
 
@@ -46,6 +49,7 @@ const PACKS_OF: &str = "packs-of";
 const TABLES: &str = "tables";
 const TREES: &str = "trees";
 const SOURCES: &str = "sources";
+const DECODED: &str = "decoded";
 const QUARANTINE: &str = "quarantine";
 
 /// The length of the user's secret, in bytes.

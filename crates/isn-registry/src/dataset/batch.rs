@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::Dataset;
+use super::{Dataset, Scratch};
 use isn_format::augment::{Augment, Crop};
 use isn_format::error::{Error, Result};
 use isn_pixels::{SampleOrder, View};
@@ -43,7 +43,22 @@ impl Dataset {
                 let image = image as usize;
                 let size = self.size(image)?;
                 let view = self.view_of(image, size, batch)?;
-                self.read(image, &mut scratch, |file, images| {
+                if let Some((rows, at, is_whole)) = self.row_for(image, size, batch) {
+                    let (part, mirrored) = ((at.width, at.height), view.mirrored);
+                    let view = if is_whole { View { corner: (0, 0), part, ..view } } else { view };
+                    let is_row =
+                        (view.part, view.size, view.layout) == (part, part, SampleOrder::Interleaved);
+                    if is_row && !mirrored {
+                        self.read_row(rows, image, &at, out)?;
+                        continue;
+                    }
+                    scratch.row.resize(at.length() as usize, 0);
+                    self.read_row(rows, image, &at, &mut scratch.row)?;
+                    let Scratch { images, row, .. } = &mut scratch;
+                    images.view_of_pixels(row, part, &view, out).map_err(|e| self.other_pixels(image, e))?;
+                    continue;
+                }
+                self.read(self.verify, image, &mut scratch, |file, images| {
                     images.view(file, size, &view, out).map_err(|e| self.other_pixels(image, e))
                 })?;
             }
@@ -67,7 +82,7 @@ impl Dataset {
         })
     }
 
-    fn view_of(&self, image: usize, size: (u32, u32), batch: &Batch) -> Result<View> {
+    pub(super) fn view_of(&self, image: usize, size: (u32, u32), batch: &Batch) -> Result<View> {
         let path = self.path(image);
         let (window, mirrored) = batch.augment.choose(batch.seed, batch.epoch, path, size.0, size.1);
         if batch.augment.crop == Crop::None && size != batch.image_size {

@@ -4,6 +4,7 @@
 //! position that another relies on.
 
 mod batch;
+mod decoded;
 mod places;
 
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 pub use batch::Batch;
 pub use places::{IN_TREE, Places};
 
+use self::decoded::Rows;
 use self::places::Bytes;
 use crate::identity::Identity;
 use isn_format::class::Class;
@@ -90,6 +92,8 @@ pub struct Dataset {
     basis: Basis,
     /// The number of files of the cache that were set aside.
     set_aside: AtomicU32,
+    /// The pixels of its images, if they are kept.
+    decoded: Option<Rows>,
 }
 
 /// What a thread needs to read images.
@@ -97,6 +101,7 @@ struct Scratch {
     frame: Vec<u8>,
     frames: FrameReader,
     images: ImageReader,
+    row: Vec<u8>,
 }
 
 /// The parts of a [`Dataset`].
@@ -152,6 +157,7 @@ impl Dataset {
             checks,
             basis,
             set_aside: AtomicU32::new(0),
+            decoded: None,
         }
     }
 
@@ -272,6 +278,11 @@ impl Dataset {
     /// As [`Dataset::file`]; [`Error::Integrity`] also if the image cannot be decoded to pixels of its size.
     pub fn pixels(&self, image: usize, out: &mut [u8]) -> Result<()> {
         let (width, height) = self.size(image)?;
+        if let Some((rows, at)) = self.whole_row(image, (width, height))
+            && out.len() as u64 == at.length()
+        {
+            return self.read_row(rows, image, &at, out);
+        }
         self.with_file(image, |file, images| {
             images.pixels(file, width, height, out).map_err(|e| self.other_pixels(image, e))
         })
@@ -330,8 +341,17 @@ impl Dataset {
         image: usize,
         take: impl FnOnce(&[u8], &mut ImageReader) -> Result<T>,
     ) -> Result<T> {
+        self.with_file_by(self.verify, image, take)
+    }
+
+    fn with_file_by<T>(
+        &self,
+        verify: Verify,
+        image: usize,
+        take: impl FnOnce(&[u8], &mut ImageReader) -> Result<T>,
+    ) -> Result<T> {
         let mut scratch = self.take_scratch()?;
-        let taken = self.read(image, &mut scratch, take);
+        let taken = self.read(verify, image, &mut scratch, take);
         // After a fork, a thread that no longer exists may hold the lock, so this does not wait for it.
         if let Ok(mut kept) = self.scratch.try_lock() {
             kept.push(scratch);
@@ -344,22 +364,23 @@ impl Dataset {
             return Ok(scratch);
         }
         let frames = FrameReader::new().map_err(|e| Error::Internal(format!("zstd: {e}")))?;
-        Ok(Scratch { frame: Vec::new(), frames, images: ImageReader::default() })
+        Ok(Scratch { frame: Vec::new(), frames, images: ImageReader::default(), row: Vec::new() })
     }
 
     fn read<T>(
         &self,
+        verify: Verify,
         image: usize,
         scratch: &mut Scratch,
         take: impl FnOnce(&[u8], &mut ImageReader) -> Result<T>,
     ) -> Result<T> {
         let (record, blake3) = (self.record(image)?, self.blake3(image)?);
-        let Scratch { frame, frames, images } = scratch;
+        let Scratch { frame, frames, images, .. } = scratch;
         let frame_length = record.frame.map(|at| at.length);
         let read = self.places.read(image, frame_length, record.length, frame);
         let read = read.inspect_err(|e| self.doubt(image, e))?;
         let (bits, bit) = (&self.verified[image / 8], 1 << (image % 8));
-        let is_known = match self.verify {
+        let is_known = match verify {
             Verify::Never => true,
             Verify::Always => false,
             Verify::Once => bits.load(Ordering::Relaxed) & bit != 0,

@@ -268,6 +268,14 @@ impl Below {
         open_in(&self.dir, name, OpenOptions::new().append(true), &self.path.join(name))
     }
 
+    /// As [`Below::open`], for reading and for writing anywhere in it.
+    ///
+    /// # Errors
+    /// As [`Below::open`].
+    pub(crate) fn open_to_change(&self, name: &OsStr) -> Result<Option<File>> {
+        open_in(&self.dir, name, OpenOptions::new().read(true).write(true), &self.path.join(name))
+    }
+
     /// Removes a file or symlink in the folder, if there is one.
     ///
     /// # Errors
