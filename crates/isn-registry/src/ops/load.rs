@@ -2,6 +2,8 @@
 //! from the registry if it is a folder, else from the cache or from trees that were pulled before. Images
 //! that are in none of them are first fetched into the cache. A build or a tree is read as it lies.
 
+#[cfg(test)]
+mod decoded_tests;
 mod folder;
 
 use std::collections::HashMap;
