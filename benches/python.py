@@ -68,6 +68,52 @@ def isn_single_never(work: Path):
     return isn_single(work, "never")
 
 
+def isn_single_decoded(work: Path):
+    return random_access(load(work, size=SIDE, cache="decoded"))
+
+
+def squares(work: Path):
+    """The same squares as an array in a file."""
+    import numpy as np
+
+    file = work / "squares.npy"
+    if not file.exists():
+        np.save(file, load(work, size=SIDE).to_numpy()[0])
+    return np.load(file, mmap_mode="r")
+
+
+def memmap_single(work: Path):
+    import numpy as np
+
+    return random_access(squares(work), lambda image: np.array(image))
+
+
+def isn_batches_decoded(work: Path, layout="NHWC"):
+    batches = load(work, size=SIDE, cache="decoded").batches(BATCH, threads=1, out="numpy", layout=layout)
+
+    def run():
+        assert sum(images.shape[0] for images, _ in batches) == len(batches._dataset)
+
+    return run
+
+
+def isn_batches_decoded_planar(work: Path):
+    return isn_batches_decoded(work, "NCHW")
+
+
+def memmap_batches(work: Path):
+    import numpy as np
+
+    array = squares(work)
+    order = np.random.default_rng(0).permutation(len(array))
+
+    def run():
+        starts = range(0, len(order), BATCH)
+        assert sum(len(array[order[start : start + BATCH]]) for start in starts) == len(order)
+
+    return run
+
+
 def imagefolder(work: Path):
     import numpy as np
     from torchvision.datasets import ImageFolder
@@ -173,11 +219,16 @@ CONTENDERS = {
         isn_single,
         isn_single_always,
         isn_single_never,
+        isn_single_decoded,
+        memmap_single,
         imagefolder,
         simplejpeg,
         isn_batches,
         isn_batches_two,
         isn_batches_random,
+        isn_batches_decoded,
+        isn_batches_decoded_planar,
+        memmap_batches,
         webdataset,
         mds,
         huggingface,
@@ -337,6 +388,11 @@ def main() -> None:
     row("batches, rate of two threads against one", "isn_batches_two", "isn_batches", 1.8, cpu=False)
     registry = str(args.work / "registry")
     before, after = python(MEMORY.format(registry=registry), "0,1")
+    row("single images, decoded, against isn without", "isn_single_decoded", "isn_single")
+    row("single images, decoded, against copies from a memmap", "isn_single_decoded", "memmap_single")
+    row("batches, decoded, against isn without", "isn_batches_decoded", "isn_batches")
+    row("batches, decoded, against an indexed memmap", "isn_batches_decoded", "memmap_batches")
+    row("batches, decoded, planar, against isn without", "isn_batches_decoded_planar", "isn_batches")
     print(Row("peak memory above the interpreter with NumPy", (after - before) / 1e6, 200, False, "MB").text())
     code = OPEN.format(ref="many@1.0", registry=registry)
     shutil.rmtree(args.work / "home/cache/tables", ignore_errors=True)

@@ -57,9 +57,9 @@ def load(
     :param offline: no network, as ``--offline``.
     :param verify: when the BLAKE3 of an image is compared with the index: ``"once"``, when it is first read
         by a process; ``"always"``; or ``"never"``.
-    :param cache: ``"decoded"`` keeps the pixels in isn's cache, as they are or at ``size``, and reads them from
-        there: an image is then a copy. What is not there yet is decoded first, on all cores. Crops and sizes
-        that are not kept are decoded as without it, so the pixels are always the same.
+    :param cache: ``"decoded"`` keeps the pixels in isn's cache, as they are or at ``size``, and reads them
+        from there: an image is then a copy. What is not there yet is decoded first, on all cores. Crops and
+        sizes that are not kept are decoded as without it, so the pixels are always the same.
     :param quiet: no progress on stderr while something is fetched or decoded.
     :returns: a :class:`Dataset`.
     :raises IsnError: one of its subclasses, with the text of the command.
@@ -116,9 +116,7 @@ def _reopen(
     cache: Cache | None = None,
 ) -> Dataset:
     # Whoever made the pickle has brought everything to this machine, and has heard the warnings.
-    reader = Reader.open(
-        ref, quiet=True, decoded=cache is not None, size=size, **{**where, "offline": True}
-    )
+    reader = Reader.open(ref, quiet=True, decoded=cache is not None, size=size, **{**where, "offline": True})
     if reader.hash != hash:
         raise IntegrityError(f"{ref} has dataset hash {reader.hash}; what was pickled had {hash}")
     return Dataset(reader, where, size, transform, decode, cache)

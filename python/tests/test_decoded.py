@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_dataset import PIN, run
 
 import isn
+from test_dataset import PIN, run
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def decoded_file(cache):
 
 
 def same(one, other):
-    return all(a.tobytes() == b.tobytes() and la == lb for (a, la), (b, lb) in zip(one, other, strict=True))
+    return all(a.tobytes() == b.tobytes() and la == lb for (a, la), (b, lb) in zip(one, other))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,9 @@ def kinds(tmp_path_factory):
 
 
 @pytest.mark.parametrize("size", [None, 40])
-@pytest.mark.parametrize("part", [{}, {"split": "val"}, {"split": ["train", "val"], "classes": ["n01616318"]}])
+@pytest.mark.parametrize(
+    "part", [{}, {"split": "val"}, {"split": ["train", "val"], "classes": ["n01616318"]}]
+)
 def test_the_same_as_without(kinds, size, part):
     for reference in kinds:
         plain = isn.load(reference, size=size, **part)
@@ -67,13 +69,19 @@ def test_the_same_as_without(kinds, size, part):
             {"size": 33, "crop": "random", "flip": True},
         ):
             for layout in ("NCHW", "NHWC"):
-                both = (ds.batches(16, out="numpy", layout=layout, epoch=2, **options) for ds in (plain, kept))
+                both = (
+                    ds.batches(16, out="numpy", layout=layout, epoch=2, **options) for ds in (plain, kept)
+                )
                 for (images, labels), (others, other_labels) in zip(*both):
                     assert np.array_equal(images, others) and np.array_equal(labels, other_labels)
 
 
 def test_other_forms(kinds):
-    for options in ({"decode": "pil"}, {"decode": "pil", "size": 24}, {"transform": lambda image: image[::2]}):
+    for options in (
+        {"decode": "pil"},
+        {"decode": "pil", "size": 24},
+        {"transform": lambda image: image[::2]},
+    ):
         plain = isn.load(PIN, "val", **options)
         kept = isn.load(PIN, "val", cache="decoded", quiet=True, **options)
         assert all(np.array_equal(one, other) for (one, _), (other, _) in zip(plain, kept))
@@ -91,10 +99,14 @@ def test_torch(kinds):
         assert all(torch.equal(one, other) for (one, _), (other, _) in zip(plain, kept))
         assert kept[0][0].stride() == plain[0][0].stride()
     loader = torch.utils.data.DataLoader(kept, batch_size=8, num_workers=2)
-    assert torch.equal(torch.cat([images for images, _ in loader]), torch.stack([image for image, _ in plain]))
+    assert torch.equal(
+        torch.cat([images for images, _ in loader]), torch.stack([image for image, _ in plain])
+    )
     for how in ("fork", "spawn"):
         stream = isn.torch.EpochBatches(kept, 8, seed=3)
-        loader = torch.utils.data.DataLoader(stream, batch_size=None, num_workers=2, multiprocessing_context=how)
+        loader = torch.utils.data.DataLoader(
+            stream, batch_size=None, num_workers=2, multiprocessing_context=how
+        )
         for (images, labels), (others, other_labels) in zip(loader, plain.batches(8, seed=3)):
             assert torch.equal(images, others) and torch.equal(labels, other_labels)
 
@@ -226,7 +238,9 @@ def test_arguments(cache, monkeypatch):
         with pytest.raises(isn.UsageError):
             wrong()
     # Larger than any disk: an error before anything is written, with what it would take.
-    with pytest.raises(isn.IsnError, match=r"free, but .* are needed for decoded images|cannot be written to"):
+    with pytest.raises(
+        isn.IsnError, match=r"free, but .* are needed for decoded images|cannot be written to"
+    ):
         isn.load(PIN, size=60_000, cache="decoded")
     if os.getuid() != 0:
         isn.load(PIN, "val", 32, cache="decoded")

@@ -9,8 +9,8 @@
 //! An entry has the BLAKE3 of its row, keyed with the user's secret and the header. What others wrote, what a
 //! disk lost, and rows of another image, size or dataset do not agree with it, and are made again.
 //!
-//! Rows are read with positioned reads. A mapping would save a part of a copy, but whoever cuts the file would
-//! end the process (SIGBUS); here it is an error.
+//! Rows are read with positioned reads. A mapping would save a part of a copy, but whoever cuts the file
+//! would end the process (SIGBUS); here it is an error.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -56,8 +56,8 @@ pub(crate) struct RowAt {
 }
 
 impl Layout {
-    /// Returns the layout of the images of a dataset in their own sizes, and the offsets of the rows `wanted`,
-    /// which are in ascending order.
+    /// Returns the layout of the images of a dataset in their own sizes, and the offsets of the rows
+    /// `wanted`, which are in ascending order.
     pub(crate) fn of_sizes(
         dataset: Digest,
         sizes: impl ExactSizeIterator<Item = (u32, u32)>,
@@ -269,8 +269,8 @@ impl Decoded {
         removed
     }
 
-    /// Waits until no other process makes rows of it. Returns whether it is locked now: some file systems have
-    /// no locks, and then several make the same rows.
+    /// Waits until no other process makes rows of it. Returns whether it is locked now: some file systems
+    /// have no locks, and then several make the same rows.
     pub(crate) fn lock(&self) -> bool {
         files::wait_for_lock(&self.file, &self.path)
     }

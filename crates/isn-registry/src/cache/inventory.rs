@@ -114,8 +114,9 @@ impl Cache {
         Ok(inventory)
     }
 
-    /// Hashes every object, piece and decoded image, and sets aside those that do not match their names, what is too long to
-    /// be read, and what is no file in the place of one. Returns how many there were, and the damaged ones.
+    /// Hashes every object, piece and decoded image, and sets aside files that do not match their names, what
+    /// is too long to be read, and what is no file in the place of one. Returns how many there were, and the
+    /// damaged ones.
     ///
     /// # Errors
     /// As [`Cache::inventory`].
