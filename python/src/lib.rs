@@ -4,6 +4,7 @@
 mod buffer;
 mod errors;
 mod maker;
+mod mapping;
 mod reader;
 
 use std::ffi::OsString;

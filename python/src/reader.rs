@@ -22,6 +22,7 @@ use pyo3::types::{PyByteArray, PyBytes};
 use crate::buffer::Buffer;
 use crate::errors::raise;
 use crate::maker::{Maker, length_of};
+use crate::mapping::Mapping;
 
 /// The images of a version, or of a part of it.
 #[pyclass(module = "isn._isn", frozen)]
@@ -68,7 +69,8 @@ impl Reader {
                     return Ok((dataset, folder));
                 }
                 let progress = Terminal::new(quiet);
-                Ok((dataset.with_decoded(client.cache.as_ref(), size, options.jobs, &progress)?, folder))
+                let dataset = dataset.with_decoded(client.cache.as_ref(), size, options.jobs, &progress)?;
+                Ok((dataset.map_decoded(Mapping::of), folder))
             })
         })?;
         let reference = match folder {

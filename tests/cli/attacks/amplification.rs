@@ -322,6 +322,7 @@ fn long_files_of_a_cache_that_is_verified() {
     names.push(format!("sources/{hash}.jsonl"));
     names.push(format!("trees/{hash}"));
     names.push(format!("hints/doubted/{hash}"));
+    names.push(format!("decoded/{hash}"));
     // The name of a piece says its length, and anybody can choose it.
     let hex = hash.to_string();
     names.push(format!("pieces/{}/{hex}/0-{}-{hash}", &hex[..2], 3u64 << 40));

@@ -26,6 +26,7 @@ use std::time::SystemTime;
 
 use ssh_key::rand_core::{OsRng, RngCore as _};
 
+pub use decoded::Mapped;
 pub use inventory::{Damaged, Inventory, Swept};
 pub use piece::{Fate, NewPiece, Piece};
 

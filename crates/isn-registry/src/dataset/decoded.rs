@@ -1,11 +1,13 @@
 //! Reads pixels from decoded images in the cache, instead of decoding them again. What the file has not, in
 //! another size or in a random crop, is decoded as without it, so the pixels are always the same.
 
+use std::fs::File;
+use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::{Batch, Dataset, Verify};
-use crate::cache::Cache;
 use crate::cache::decoded::{Decoded, Layout, RowAt, length_of};
+use crate::cache::{Cache, Mapped};
 use crate::files;
 use crate::progress::{Progress, Unit};
 use isn_format::augment::{Augment, Crop};
@@ -51,6 +53,16 @@ impl Dataset {
         let rows = self.rows_in(cache, size, |rows| self.make_rows(rows, cache, jobs, progress))?;
         self.decoded = Some(rows);
         Ok(self)
+    }
+
+    /// Copies decoded images that were found right from memory that `map` maps. If it fails, they are read as
+    /// before.
+    #[must_use]
+    pub fn map_decoded(mut self, map: impl FnOnce(&File) -> io::Result<Box<dyn Mapped>>) -> Dataset {
+        if let Some(rows) = &mut self.decoded {
+            let _ = rows.file.map(map);
+        }
+        self
     }
 
     /// Opens the file, and lets `make` make what is not there.
@@ -177,6 +189,9 @@ impl Dataset {
                 .and_then(|(rows, at, _)| ((side, side) == (at.width, at.height)).then_some((rows, at))),
         };
         let Some((rows, at)) = found else { return Ok(None) };
+        if self.is_known(rows, image) {
+            return rows.file.copy_new(&at).map(Some);
+        }
         let mut pixels = rows.file.read_new(&at)?;
         self.check_row(rows, image, &at, &mut pixels)?;
         Ok(Some(pixels))
@@ -184,28 +199,31 @@ impl Dataset {
 
     /// Reads a row into `out`, which has its length.
     pub(super) fn read_row(&self, rows: &Rows, image: usize, at: &RowAt, out: &mut [u8]) -> Result<()> {
+        if self.is_known(rows, image) {
+            return rows.file.copy(at, out);
+        }
         rows.file.read(at, out)?;
         self.check_row(rows, image, at, out)
     }
 
-    /// Checks a row as [`Verify`] says. One that is wrong is made again.
-    fn check_row(&self, rows: &Rows, image: usize, at: &RowAt, pixels: &mut [u8]) -> Result<()> {
-        let (bits, bit) = (&rows.touched[image / 8], 1 << (image % 8));
-        let is_known = match self.verify {
+    /// Whether a row needs no check, by [`Verify`].
+    fn is_known(&self, rows: &Rows, image: usize) -> bool {
+        match self.verify {
             Verify::Never => true,
             Verify::Always => false,
-            Verify::Once => bits.load(Ordering::Relaxed) & bit != 0,
-        };
-        if is_known {
-            return Ok(());
+            Verify::Once => rows.touched[image / 8].load(Ordering::Relaxed) & (1 << (image % 8)) != 0,
         }
+    }
+
+    /// Checks a row. One that is wrong is made again.
+    fn check_row(&self, rows: &Rows, image: usize, at: &RowAt, pixels: &mut [u8]) -> Result<()> {
         self.checks.fetch_add(1, Ordering::Relaxed);
         if !rows.file.is_right(at, pixels)? {
             self.decode(rows, image, pixels)?;
             // If it cannot be written, it is made again by the next process.
             let _ = rows.file.put(at, pixels);
         }
-        bits.fetch_or(bit, Ordering::Relaxed);
+        rows.touched[image / 8].fetch_or(1 << (image % 8), Ordering::Relaxed);
         Ok(())
     }
 

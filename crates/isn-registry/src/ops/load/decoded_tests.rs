@@ -78,7 +78,7 @@ fn pixels_and_batches_are_those_without() {
         assert!(pixels(&whole, image) == expected);
         assert_eq!(whole.row(image, None).unwrap(), Some(expected));
     }
-    assert_eq!(whole.checks(), 40, "a row is checked when it is first read");
+    assert_eq!(whole.checks(), 80, "images when they are decoded, and a row when it is first read");
     assert_eq!(plain.row(3, None).unwrap(), None);
     let (squares, made) = decoded(home.path(), &val, Some(48), Verify::Once);
     assert_eq!(made, 40);
