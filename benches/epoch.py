@@ -7,9 +7,10 @@ same files, shortest side 224, as it is and with decoded images (`cache="decoded
 batches of 64 as uint8 tensors of 3 x 224 x 224. A measurement is as many epochs as give 2,000 images, after
 one that warms the page cache and verifies; time is that of the process and of its workers.
 
-    python benches/epoch.py WORK --isn PROGRAM --photos DIR
+    python benches/epoch.py WORK --photos DIR
 
-DIR has a folder for each class in `train`. Run by a Python that has isn, PyTorch and torchvision.
+A DIR that has a folder for each class in `train` is taken as it is; of others, 2,000 crops of about 500 x 375
+pixels are made (photographs.py). Run by a Python that has isn, PyTorch and torchvision.
 """
 
 import json
@@ -105,11 +106,14 @@ policy = "keep"
 
 def main() -> None:
     import arguments
+    import photographs
 
     args = arguments.read(__doc__)
-    if len(args.photos) != 1:
-        sys.exit("--photos DIR: a folder with a folder for each class in train")
-    (raw,), work = args.photos, args.work
+    work = args.work
+    if len(args.photos) == 1 and (args.photos[0] / "train").is_dir():
+        (raw,) = args.photos
+    else:
+        raw = photographs.make(args.isn, work, "photos", args.count or IMAGES, 375, args.photos)
     os.environ["ISN_HOME"] = str(work / "home")
     if not (work / "version").exists():
         (work / "pictures.toml").write_text(recipe(raw))
