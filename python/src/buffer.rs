@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use isn::cli::Failure;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -58,11 +59,11 @@ impl Buffer {
     #[getter]
     fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let interface = PyDict::new(py);
-        interface.set_item("shape", pyo3::types::PyTuple::new(py, &self.shape)?)?;
-        interface.set_item("typestr", "|u1")?;
+        interface.set_item(intern!(py, "shape"), pyo3::types::PyTuple::new(py, &self.shape)?)?;
+        interface.set_item(intern!(py, "typestr"), intern!(py, "|u1"))?;
         // An address and whether it is for reading alone.
-        interface.set_item("data", (self.address, false))?;
-        interface.set_item("version", 3)?;
+        interface.set_item(intern!(py, "data"), (self.address, false))?;
+        interface.set_item(intern!(py, "version"), 3)?;
         Ok(interface)
     }
 }

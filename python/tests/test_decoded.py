@@ -186,6 +186,14 @@ def test_a_file_that_is_cut_is_an_error(cache):
     assert str(decoded_file(cache)) in str(cut.value) and "isn.load" in cut.value.help
     with pytest.raises(isn.IntegrityError):
         list(kept.batches(8, size=32, out="numpy"))
+    # Neither one that was not read before, nor one that is never checked, ends the process.
+    isn.load(PIN, "val", cache="decoded", quiet=True)
+    unread, never = (isn.load(PIN, "val", cache="decoded", verify=how) for how in ("once", "never"))
+    decoded_file(cache).write_bytes(b"")
+    for opened in (unread, never):
+        for size in (None, 32):
+            with pytest.raises(isn.IntegrityError, match="ends too early"):
+                list(opened) if size is None else list(opened.batches(8, size=size, out="numpy"))
     assert same(isn.load(PIN, "val", cache="decoded", quiet=True), isn.load(PIN, "val"))
 
 

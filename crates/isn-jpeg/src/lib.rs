@@ -13,6 +13,7 @@ pub use zune_core;
 pub use crate::components::SampleRatios;
 pub use crate::decoder::{ImageInfo, JpegDecoder};
 pub use crate::marker::Marker;
+pub use crate::planes::part_channels;
 #[rustfmt::skip]
 mod bitstream;
 #[rustfmt::skip]
@@ -42,6 +43,7 @@ mod mcu;
 mod mcu_prog;
 #[rustfmt::skip]
 mod misc;
+mod planes;
 #[rustfmt::skip]
 mod unsafe_utils;
 #[rustfmt::skip]

@@ -195,6 +195,13 @@ const GROUPS: usize = GROUP * 8;
 
 /// Separates `pixels` into a red, a green and a blue plane.
 fn part_channels(pixels: &[u8], [red, green, blue]: [&mut [u8]; 3]) {
+    if !isn_jpeg::part_channels(pixels.as_chunks().0, [red, green, blue]) {
+        riffle_apart(pixels, [red, green, blue]);
+    }
+}
+
+/// As [`part_channels`], with instructions that every processor has.
+fn riffle_apart(pixels: &[u8], [red, green, blue]: [&mut [u8]; 3]) {
     let (groups, rest) = pixels.as_chunks::<GROUPS>();
     let whole = groups.len() * GROUPS / 3;
     let ((red, red_rest), (green, green_rest), (blue, blue_rest)) =
@@ -244,6 +251,23 @@ mod tests {
 
     fn png(image: &Rgb) -> Vec<u8> {
         encode::encode(image, Encoding::Png, &mut Vec::new()).unwrap()
+    }
+
+    #[test]
+    fn channels_are_parted_alike_by_all_instructions() {
+        for pixels in [0, 1, 5, 31, 32, 33, 127, 128, 129, 1000, 4099] {
+            let image: Vec<u8> = (0..3 * pixels).map(|at| (at * 31 + at / 7) as u8).collect();
+            let expected: Vec<u8> =
+                (0..3).flat_map(|channel| image.iter().skip(channel).step_by(3).copied()).collect();
+            let by = |part: fn(&[u8], [&mut [u8]; 3])| {
+                let mut out = vec![0; image.len()];
+                let (red, rest) = out.split_at_mut(pixels);
+                let (green, blue) = rest.split_at_mut(pixels);
+                part(&image, [red, green, blue]);
+                out
+            };
+            assert!(by(part_channels) == expected && by(riffle_apart) == expected, "{pixels} pixels");
+        }
     }
 
     #[test]
