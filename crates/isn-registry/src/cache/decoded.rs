@@ -23,7 +23,6 @@ use self::layout::{ENTRY, HEADER, MAGIC, digest_of, entry, entry_at, keys, parse
 pub(crate) use self::layout::{Layout, RowAt, length_of};
 use super::{Cache, DECODED};
 use crate::files::{self, Below};
-use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Result, bytes};
 use isn_format::pixel_spec::MAX_PIXELS;
 
@@ -372,6 +371,7 @@ fn read_new_at(file: &File, at: u64, length: usize) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use isn_format::digest::Digest;
 
     fn cache(dir: &Path) -> Cache {
         Cache::new(dir.join("cache")).with_secret(dir.join("cache.key"))
