@@ -51,8 +51,8 @@ impl Mapping {
 impl Mapped for Mapping {
     fn copy(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
         let from = self.find(at, out.len())?;
-        // SAFETY: `from` is the begin of `out.len()` mapped bytes. `out` is exclusively borrowed and no part of
-        // the mapping, which nobody can borrow, so the two do not overlap.
+        // SAFETY: `from` is where `out.len()` mapped bytes begin. `out` is exclusively borrowed and no part
+        // of the mapping, which nobody can borrow, so the two do not overlap.
         unsafe { ptr::copy_nonoverlapping(from, out.as_mut_ptr(), out.len()) };
         Ok(())
     }
@@ -60,8 +60,8 @@ impl Mapped for Mapping {
     fn copy_new(&self, at: u64, length: usize) -> io::Result<Vec<u8>> {
         let from = self.find(at, length)?;
         let mut bytes: Vec<u8> = Vec::with_capacity(length);
-        // SAFETY: as in `copy`; `bytes` has room for `length` bytes, all of which are written before its length
-        // says so.
+        // SAFETY: as in `copy`; `bytes` has room for `length` bytes, all of which are written before its
+        // length says so.
         unsafe {
             ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), length);
             bytes.set_len(length);
