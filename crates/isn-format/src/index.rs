@@ -6,6 +6,8 @@ mod images;
 mod part;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
