@@ -109,7 +109,7 @@ impl<'a> Shown<'a> {
         if found != selected.len() {
             return Err(Error::Internal("selected lines are in no text".into()));
         }
-        for folder in folders(selection).iter().filter(|_| selection.images.is_empty()) {
+        for folder in &folders(selection) {
             let at = self.lines.partition_point(|(_, path, _)| *path < folder.as_str());
             if self.lines.get(at).is_none_or(|(_, path, _)| !path.starts_with(folder.as_str())) {
                 shown.push(self.beside(what, at, at)?);

@@ -11,7 +11,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::rel_path::RelPathRef;
 use crate::split::Split;
-use crate::tree::Selection;
+use crate::tree::{CLASSES, Selection};
 
 /// The bytes of a leaf of BLAKE3's tree.
 const CHUNK: u64 = blake3::CHUNK_LEN as u64;
@@ -184,13 +184,16 @@ impl SumsProof {
         next.map_or(Ok(()), |line| Err(refuse(line.path.as_str(), "does not show the line of")))
     }
 
-    /// Returns the first image of a selection that is not among `selected`, or the folder of which the proof
-    /// does not show what it has.
+    /// Returns the first file of a selection that is not among `selected`, which `classes.csv` must be, or the
+    /// folder of which the proof does not show what it has.
     pub fn lacking(&self, selected: &Sums, selection: &Selection) -> Option<String> {
         let includes = selection.filter();
         let is_left_out = |line: &LineRef<'_>| {
             includes(line.path.as_str()) && selected.blake3_of(line.path.as_str()).is_none()
         };
+        if selected.blake3_of(CLASSES).is_none() {
+            return Some(CLASSES.into());
+        }
         if let Some(line) = self.lines().find(is_left_out) {
             return Some(line.path.to_string());
         }
@@ -200,9 +203,6 @@ impl SumsProof {
             .find(|image| includes(image.as_str()) && selected.blake3_of(image.as_str()).is_none())
         {
             return Some(image.to_string());
-        }
-        if !selection.images.is_empty() {
-            return None;
         }
         folders(selection).into_iter().find(|folder| !self.shows(folder))
     }
@@ -217,8 +217,12 @@ impl SumsProof {
     }
 }
 
-/// Returns the folders that a selection of classes or splits is, each with a slash at its end.
+/// Returns the folders that a selection of classes or splits is, each with a slash at its end. One that names
+/// images is none.
 pub(crate) fn folders(selection: &Selection) -> Vec<String> {
+    if !selection.images.is_empty() {
+        return Vec::new();
+    }
     let all = Split::ALL;
     let splits: &[Split] = if selection.splits.is_empty() { &all } else { &selection.splits };
     let mut folders: Vec<String> = match selection.classes.as_slice() {
