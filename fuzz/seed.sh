@@ -16,9 +16,10 @@ seed() { # TARGET FILE...: names each seed after its path, so that no two have t
         cp "$file" "corpus/$target/seed-${name//\//-}"
     done
 }
-kind() { # NUMBER FILE: a seed of `descriptions`, whose first byte gives the kind
-    mkdir -p corpus/descriptions
-    { printf "\\x0$1" && cat "$2"; } > "corpus/descriptions/seed-$1"
+kind() { # NUMBER FILE [TARGET [NAME]]: a seed of `descriptions` or another target, whose first byte gives the kind
+    local target=${3:-descriptions}
+    mkdir -p "corpus/$target"
+    { printf "\\x0$1" && cat "$2"; } > "corpus/$target/seed-$1${4:-}"
 }
 
 golden=$vectors/version-1
@@ -76,6 +77,19 @@ kind 0 manifest.json
 kind 3 $golden/tree/classes.csv
 kind 4 $vectors/splits.csv
 kind 5 $golden/tree/B3SUMS
+blocks=$vectors/blocks
+kind 4 $blocks/tree.bin blocks
+kind 4 $blocks/parts/none/B3SUMS.selected blocks -lines
+for part in "$blocks"/parts/*; do kind 5 "$part/B3SUMS.proof" blocks "-${part##*/}"; done
+# Lines in place of their frames, in part: the target compresses them.
+if command -v zstd >/dev/null; then
+    lines() { zstd -dcq "$blocks/$1.jsonl.zst"; }
+    kind 0 <(lines index) blocks
+    kind 1 <(lines rows | head -n 5; lines sources | head -n 5) blocks
+    kind 2 <(lines pack-new) blocks
+    kind 2 <(lines pack-earlier) blocks -two-shards
+    kind 3 <(lines places-earlier | head -n 12) blocks
+fi
 # The same files in each format that GNU tar writes, one with a name that needs an extra header.
 mkdir -p corpus/tar
 for format in v7 oldgnu gnu ustar pax; do

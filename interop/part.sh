@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Parts with proofs: part.py, which is made from the words of docs/format.md, takes what isn pulls, and refuses
-# with `isn verify` what was tampered with.
+# Parts with proofs: part.py, made from the words of docs/format.md, takes what isn pulls; it and `isn verify`
+# refuse what was tampered with.
 # usage: interop/part.sh ISN WORK
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,7 +17,8 @@ from pathlib import Path
 def png(color: bytes) -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0))
+    return (b"\x89PNG\r\n\x1a\n"
+            + chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0))
             + chunk(b"IDAT", zlib.compress(b"\0" + color)) + chunk(b"IEND", b""))
 
 for at, (name, train, val) in enumerate([("ant", 300, 50), ("bee", 150, 40), ("bee-fly", 60, 0), ("wasp", 30, 10)]):
@@ -70,6 +71,7 @@ from pathlib import Path
 checker, isn, dataset = sys.argv[1:]
 sys.path.insert(0, str(Path(checker).parent))
 import part as words  # noqa: E402
+from blake3_tree import CHUNK, chunks_of, left_chunks, node_value  # noqa: E402
 
 PARTS = {
     "class": ["--class", "bee"], "without": ["--class", "bee-fly"], "split": ["--split", "val"],
@@ -102,6 +104,32 @@ def refused(what: str, tree: str, expected: str = dataset) -> None:
         wrong.append(f"{part}: {what}: isn verify: {code}: {text}")
 
 
+def forged(shown: set[str]) -> bytes:
+    """A proof that shows no more than these files."""
+    sums = Path("whole/B3SUMS").read_bytes()
+    chunks, end = {chunks_of(len(sums)) - 1}, 0
+    for line in sums.splitlines(keepends=True):
+        start, end = end, end + len(line)
+        if line[66:-1].decode() in shown:
+            chunks |= set(range(start // CHUNK, (end - 1) // CHUNK + 1))
+    firsts = sorted(chunk for chunk in chunks if chunk - 1 not in chunks)
+    ends = sorted(chunk + 1 for chunk in chunks if chunk + 1 not in chunks)
+
+    def below(first: int, data: bytes) -> bytes:
+        count = chunks_of(len(data))
+        if not chunks & set(range(first, first + count)):
+            return b""
+        if count == 1:
+            return data
+        middle = left_chunks(count)
+        left, right = data[:middle * CHUNK], data[middle * CHUNK:]
+        values = node_value(left, first) + node_value(right, first + middle)
+        return values + below(first, left) + below(first + middle, right)
+
+    numbers = [len(sums), len(firsts), *(one for pair in zip(firsts, ends) for one in pair)]
+    return b"".join(number.to_bytes(8, "little") for number in numbers) + below(0, sums)
+
+
 def tampered(part: str) -> Path:
     shutil.rmtree("tampered", ignore_errors=True)
     return Path(shutil.copytree(part, "tampered"))
@@ -118,7 +146,8 @@ for part in PARTS:
 
     def without(*left_out: int, files: bool) -> None:
         tree = tampered(part)
-        (tree / "B3SUMS.selected").write_text("".join(line for at, line in enumerate(lines) if at not in left_out))
+        kept = [line for at, line in enumerate(lines) if at not in left_out]
+        (tree / "B3SUMS.selected").write_text("".join(kept))
         for at in left_out if files else ():
             (tree / lines[at][66:-1]).unlink()
 
@@ -169,9 +198,23 @@ for part in PARTS:
         if other != part and (part, other) != ("two", "split"):
             shutil.copy(Path(other, "B3SUMS.proof"), tampered(part) / "B3SUMS.proof")
             refused(f"the proof of the part `{other}`", "tampered")
+    # Proofs of less, with which nothing is said of lines that are gone.
+    if part != "list":
+        folders = {line[66:].rsplit("/", 1)[0] for line in lines if "/" in line}
+        gone = {
+            "the first images": images[:40], "the last images": images[-40:], "those in the middle": images[20:-20],
+            **{f"those in {folder}": [at for at in images if lines[at][66:].startswith(f"{folder}/")]
+               for folder in sorted(folders)},
+        }
+        for what, left_out in gone.items():
+            without(*left_out, files=True)
+            kept = {line[66:-1] for at, line in enumerate(lines) if at not in left_out}
+            Path("tampered/B3SUMS.proof").write_bytes(forged(kept | {"classes.csv"}))
+            refused(f"{what} are missing, and are not in the proof", "tampered")
     # What was selected. Nobody signs that; but it must be what the part has.
     for what, selection in (
-        ("more classes", {"classes": ["ant", "bee", "wasp"]}), ("all splits", {"splits": ["train", "val", "test"]}),
+        ("more classes", {"classes": ["ant", "bee", "wasp"]}),
+        ("all splits", {"splits": ["train", "val", "test"]}),
         ("another image", {"images": [path]}),
     ):
         tree = tampered(part)

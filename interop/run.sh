@@ -61,6 +61,7 @@ able golden_vectors
 able logs go golang-go /usr/share/gocode/src/golang.org/x/mod golang-golang-x-mod-dev
 able review_by_keyboard chromium chromium chromedriver chromium-driver
 able verify_docs
+able parts_with_proofs
 able label_errors
 able accuracies
 able power_cuts
@@ -113,6 +114,9 @@ real_images() {
     else
         step "real images" echo "NOT RUN: none at $data"
     fi
+}
+parts_with_proofs() {
+    step "parts with proofs, checked from the words of docs/format.md" interop/part.sh "$isn" "$work"
 }
 cleanlab() {
     venv cleanlab cleanlab==2.9.0
