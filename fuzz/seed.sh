@@ -16,7 +16,7 @@ seed() { # TARGET FILE...: names each seed after its path, so that no two have t
         cp "$file" "corpus/$target/seed-${name//\//-}"
     done
 }
-kind() { # NUMBER FILE [TARGET [NAME]]: a seed of `descriptions` or another target, whose first byte gives the kind
+kind() { # NUMBER FILE [TARGET [NAME]]: a seed of `descriptions`, or TARGET, whose first byte gives the kind
     local target=${3:-descriptions}
     mkdir -p "corpus/$target"
     { printf "\\x0$1" && cat "$2"; } > "corpus/$target/seed-$1${4:-}"

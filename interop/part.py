@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Checks a part with a proof (`B3SUMS.proof`), from the words of docs/format.md alone and not from isn's code:
-that its files are those of the dataset hash, and that it has all of its selection.
+"""Checks a part with a proof (`B3SUMS.proof`), from the words of docs/format.md alone and not from isn's
+code: that its files are those of the dataset hash, and that it has all of its selection.
 
 usage: part.py TREE [--expect b3:HASH]    (uses Python's `blake3` package for the files, if it is there)
 Without --expect, the dataset hash is what ISN.json says, which shows nothing but that the part fits together.
@@ -58,7 +58,7 @@ class Proof:
         return int.from_bytes(self.take(8), "little")
 
     def node(self, first: int, after: int, value: bytes | None) -> bytes:
-        """Reads the node above these chunks, and gives its chaining value, which is `value` unless it is the root."""
+        """Reads the node above these chunks, and gives its value, which is `value` unless it is the root."""
         if not any(start < after and first < end for start, end in self.ranges):
             return value
         is_root = value is None
@@ -84,9 +84,10 @@ class Proof:
             text = b"".join(self.chunks[chunk] for chunk in range(first, after))
             start = first * CHUNK
             at = 0
-            if first > 0:
-                # What stands before the first line end is a part of a line, whose beginning may not be there.
-                at = text.find(b"\n") + 1
+            end = text.find(b"\n")
+            # What stands before the first line end is a part of a line, unless it has all of its digits.
+            if first > 0 and not (end > 66 and text[64:66] == b"  "):
+                at = end + 1
                 if at == 0:
                     continue
             while (end := text.find(b"\n", at)) >= 0:

@@ -21,7 +21,8 @@ def png(color: bytes) -> bytes:
             + chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0))
             + chunk(b"IDAT", zlib.compress(b"\0" + color)) + chunk(b"IEND", b""))
 
-for at, (name, train, val) in enumerate([("ant", 300, 50), ("bee", 150, 40), ("bee-fly", 60, 0), ("wasp", 30, 10)]):
+COUNTS = [("ant", 300, 50), ("bee", 150, 40), ("bee-fly", 60, 0), ("wasp", 30, 10)]
+for at, (name, train, val) in enumerate(COUNTS):
     for split, count in (("train", train), ("val", val)):
         for number in range(count):
             path = Path(f"source/{split}/{name}/{name}_{number}.png")
@@ -202,7 +203,8 @@ for part in PARTS:
     if part != "list":
         folders = {line[66:].rsplit("/", 1)[0] for line in lines if "/" in line}
         gone = {
-            "the first images": images[:40], "the last images": images[-40:], "those in the middle": images[20:-20],
+            "the first images": images[:40], "the last images": images[-40:],
+            "those in the middle": images[20:-20],
             **{f"those in {folder}": [at for at in images if lines[at][66:].startswith(f"{folder}/")]
                for folder in sorted(folders)},
         }

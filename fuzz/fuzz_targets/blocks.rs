@@ -1,5 +1,5 @@
-//! An untrusted index or pack in blocks, a tree over B3SUMS, or the proof of a part, from a registry or a folder:
-//! an error or a value, never a panic; and what is read is written back unchanged.
+//! An untrusted index or pack in blocks, a tree over B3SUMS, or the proof of a part, from a registry or a
+//! folder: an error or a value, never a panic; and what is read is written back unchanged.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -98,7 +98,9 @@ fn rows(bytes: &[u8]) {
     let bytes = &bytes[..bytes.len().min(100_000)];
     let of = |is_row: bool| -> Vec<u8> {
         let lines = bytes.split_inclusive(|byte| *byte == b'\n');
-        compressed(&lines.filter(|line| line.starts_with(b"{\"path\"") == is_row).collect::<Vec<_>>().concat())
+        compressed(
+            &lines.filter(|line| line.starts_with(b"{\"path\"") == is_row).collect::<Vec<_>>().concat(),
+        )
     };
     let (rows, sources) = (of(true), of(false));
     let paths: Vec<u64> = bytes.split_inclusive(|byte| *byte == b'\n').filter_map(path_len).collect();
@@ -147,7 +149,9 @@ fn places(bytes: &[u8]) {
     let shards = [0, 1].map(|at| serde_json::json!({"blake3": Digest::of(&[at]), "length": 1 << 20}));
     let block = serde_json::json!({"images": images, "places": of_frame});
     let text = format!("{header}\n{}\n{}\n{block}\n", shards[0], shards[1]);
-    let Ok(Stored::Blocks(pack)) = Stored::parse("fuzz", &compressed(text.as_bytes()), 100_000) else { return };
+    let Ok(Stored::Blocks(pack)) = Stored::parse("fuzz", &compressed(text.as_bytes()), 100_000) else {
+        return;
+    };
     let hashes: Vec<Digest> = (0..lines.len()).map(|at| Digest::of(&at.to_le_bytes())).collect();
     let Ok(entries) = pack.entries("fuzz", (0, &frame), hashes.into_iter()) else { return };
     assert_eq!(entries.len(), images);

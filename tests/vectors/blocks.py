@@ -241,6 +241,9 @@ PARTS = {
     # Of images; of those of them that are of a class. None of them is of that class in test.
     "images": {"images": images},
     "images-of-class": {"classes": ["moth"], "images": moths},
+    # The line after the image ends a chunk; the one before it begins a chunk.
+    "before-chunk": {"images": [paths[67]]},
+    "at-chunk": {"images": [paths[70]]},
 }
 
 files = {
@@ -267,6 +270,7 @@ for name, selection in PARTS.items():
         f"parts/{name}/B3SUMS.selected": selected,
         f"parts/{name}/B3SUMS.proof": proof(selection),
     }
+assert len(b"".join(lines[:69])) % CHUNK == 0
 for name, data in files.items():
     (OUT / name).parent.mkdir(parents=True, exist_ok=True)
     (OUT / name).write_bytes(data)

@@ -184,6 +184,23 @@ fn an_index_in_blocks_is_read_back_whole() {
 }
 
 #[test]
+fn the_line_beside_a_selected_one_may_begin_with_a_chunk() {
+    // The last line of c0 has bytes 4,096 to 4,178 of B3SUMS, so that the text of its chunks begins with it.
+    let version = Version::new(&[(Split::Val, &[50, 3, 0])]);
+    let before: usize = version.sums.lines().take(50).map(|line| 67 + line.path.as_str().len()).sum();
+    assert_eq!(before, 4096);
+    for class in ["c1", "c0a"] {
+        let selection = Selection { classes: vec![class.parse().unwrap()], ..Selection::default() };
+        let part = version.part(&selection).unwrap();
+        let proof = SumsProof::parse("proof", &part.proof).unwrap();
+        let is_shown = |at: usize| proof.lines().any(|line| line.path == version.sums.image(at).path);
+        assert!(is_shown(49) && !is_shown(48), "{class}");
+        proof.check("proof", &part.selected).unwrap();
+        assert_eq!(proof.lacking(&part.selected, &selection), None);
+    }
+}
+
+#[test]
 fn a_byte_that_is_not_as_it_was_written_is_found() {
     let mut version = Version::new(&[(Split::Train, &[30, 5, 0]), (Split::Val, &[7, 0, 300])]);
     let selection = Selection { classes: vec!["c0".parse().unwrap()], ..Selection::default() };

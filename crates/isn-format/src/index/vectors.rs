@@ -1,5 +1,5 @@
-//! The version in `tests/vectors/blocks`, which `blocks.py` wrote without isn: isn reads these bytes, and writes
-//! the same lines, tree and proofs.
+//! The version in `tests/vectors/blocks`, which `blocks.py` wrote without isn: isn reads these bytes, and
+//! writes the same lines, tree and proofs.
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,19 @@ use crate::sums::{Sums, SumsProof, SumsTree};
 use crate::tree::{Origin, Selection};
 
 /// The parts that there are.
-const PARTS: [&str; 9] =
-    ["after-all", "class", "images", "images-of-class", "none", "one", "split", "two", "without"];
+const PARTS: [&str; 11] = [
+    "after-all",
+    "at-chunk",
+    "before-chunk",
+    "class",
+    "images",
+    "images-of-class",
+    "none",
+    "one",
+    "split",
+    "two",
+    "without",
+];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/blocks")

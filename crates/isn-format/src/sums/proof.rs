@@ -184,7 +184,7 @@ impl SumsProof {
         next.map_or(Ok(()), |line| Err(refuse(line.path.as_str(), "does not show the line of")))
     }
 
-    /// Returns the first file of a selection that is not among `selected`, which `classes.csv` must be, or the
+    /// Returns the first file of a selection that is not among `selected`, as `classes.csv` must be, or the
     /// folder of which the proof does not show what it has.
     pub fn lacking(&self, selected: &Sums, selection: &Selection) -> Option<String> {
         let includes = selection.filter();
@@ -245,7 +245,10 @@ impl Run {
     fn of(what: &str, at: u64, text: &[u8], length: u64) -> Result<Self> {
         let (is_first, is_last) = (at == 0, at + text.len() as u64 == length);
         let is_feed = |byte: &u8| *byte == b'\n';
-        let begin = if is_first { 0 } else { text.iter().position(is_feed).map_or(text.len(), |at| at + 1) };
+        let feed = text.iter().position(is_feed).unwrap_or(text.len());
+        // A chunk may begin with a line. Of a part of one no two spaces follow 64 bytes, as a path has none.
+        let is_line = is_first || (feed > 66 && text.get(64..66) == Some(b"  "));
+        let begin = if is_line { 0 } else { (feed + 1).min(text.len()) };
         let end = if is_last { text.len() } else { text.iter().rposition(is_feed).map_or(0, |at| at + 1) };
         let mut files = Files::default();
         let text = text.get(begin..end).unwrap_or_default();
