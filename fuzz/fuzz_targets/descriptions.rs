@@ -44,7 +44,7 @@ fuzz_target!(|data: &[u8]| {
                 assert_eq!(classes_csv(&classes), bytes);
             }
         }
-        4 => drop(Table::parse("fuzz", bytes)),
+        4 => drop(Table::parse("fuzz", bytes.to_vec())),
         5 => {
             if let Ok(assignments) = Assignments::parse("fuzz", bytes) {
                 assert_eq!(assignments.to_csv(), bytes);

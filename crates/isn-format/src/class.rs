@@ -1,5 +1,6 @@
 //! [`Class`]: what an image can be labelled as, and `classes.csv`, the list of a dataset's classes.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
@@ -50,6 +51,52 @@ impl ClassId {
     /// equal are one folder.
     pub fn folded(&self) -> String {
         self.0.to_ascii_lowercase()
+    }
+}
+
+impl Borrow<str> for ClassId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Numbers for classes, so that a list of images has a number of each instead of its class.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClassNumbers {
+    ids: Vec<ClassId>,
+    numbers: HashMap<ClassId, u32>,
+}
+
+impl ClassNumbers {
+    /// Returns the number of a class, which gets the next one if it has none.
+    pub fn number(&mut self, class: &ClassId) -> u32 {
+        // Images of a class are often adjacent.
+        if let Some(last) = self.ids.len().checked_sub(1).filter(|last| self.ids[*last] == *class) {
+            return last as u32;
+        }
+        if let Some(number) = self.numbers.get(class) {
+            return *number;
+        }
+        let number = self.ids.len() as u32;
+        self.ids.push(class.clone());
+        self.numbers.insert(class.clone(), number);
+        number
+    }
+
+    /// As [`ClassNumbers::number`], of a text.
+    ///
+    /// # Errors
+    /// [`ClassIdError`] if it is no id of a class.
+    pub fn number_of(&mut self, text: &str) -> Result<u32, ClassIdError> {
+        match self.numbers.get(text) {
+            Some(number) => Ok(*number),
+            None => Ok(self.number(&text.parse()?)),
+        }
+    }
+
+    /// Returns the class of a number, which must be one of these.
+    pub fn get(&self, number: u32) -> &ClassId {
+        &self.ids[number as usize]
     }
 }
 

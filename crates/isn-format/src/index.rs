@@ -8,6 +8,7 @@ mod part;
 mod tests;
 #[cfg(test)]
 mod vectors;
+mod writer;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,9 +19,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::blocks::FrameOfLines;
-pub use self::blocks::{Block, Directory, Frames, InBlocks, MAX_ROWS};
+pub use self::blocks::{Block, BlocksWriter, Directory, Frames, InBlocks, MAX_ROWS};
 pub use self::images::Images;
 pub use self::part::Part;
+pub use self::writer::IndexWriter;
 use crate::class::ClassId;
 use crate::digest::Digest;
 use crate::error::{Error, Result};

@@ -45,7 +45,12 @@ impl Writer {
         self.encoder.write_all(&self.line).map_err(internal)
     }
 
-    /// Returns the compressed object.
+    /// Returns what was compressed since the last call: pieces of the object, for who writes it to a file.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(self.encoder.get_mut())
+    }
+
+    /// Returns the compressed object, or what is left of it.
     ///
     /// # Errors
     /// [`Error::Internal`] if zstd fails.

@@ -15,7 +15,7 @@
 //! | how it is stored | [`object`], [`pack`], [`shard`], [`table`], [`json_lines`] |
 //! | who says so | [`key`], [`statement`], [`release`], [`log`] |
 //! | how it is read | [`order`], [`augment`] |
-//! | words | [`digest`], [`dataset_ref`], [`rel_path`], [`text`], [`union_find`], [`error`] |
+//! | words | [`digest`], [`dataset_ref`], [`rel_path`], [`text`], [`texts`], [`union_find`], [`error`] |
 //!
 //! Functions that read bytes take the name that errors call them by, mostly as `what`.
 //!
@@ -97,6 +97,6 @@ pub mod statement;
 pub mod sums;
 pub mod table;
 pub mod text;
-mod texts;
+pub mod texts;
 pub mod tree;
 pub mod union_find;

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::blocks::{PackBlocks, Stored};
+pub use self::blocks::{PackBlocks, PlacesWriter, Stored};
 use crate::digest::Digest;
 use crate::error::{Error, Result, about};
 use crate::index::Images;
@@ -99,8 +99,7 @@ impl Pack {
     /// # Errors
     /// [`Error::Internal`] if a row cannot be serialised or zstd fails.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut writer = Writer::new()?;
-        writer.push(&Header { format: FORMAT.into(), shards: self.shards.clone() })?;
+        let mut writer = PackWriter::new(&self.shards)?;
         self.entries.iter().try_for_each(|entry| writer.push(entry))?;
         writer.finish()
     }
@@ -210,6 +209,42 @@ fn read(what: &str, header: Header, mut lines: Lines<'_>) -> Result<Pack> {
     let pack = Pack { shards, entries };
     pack.check_order(what)?;
     Ok(pack)
+}
+
+/// Writes a pack entry by entry, so that nobody has to have all of it in memory.
+pub struct PackWriter(Writer);
+
+impl PackWriter {
+    /// Begins a pack of these shards.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if a row cannot be serialised or zstd fails.
+    pub fn new(shards: &[ObjectRef]) -> Result<Self> {
+        let mut writer = Writer::new()?;
+        writer.push(&Header { format: FORMAT.into(), shards: shards.to_vec() })?;
+        Ok(PackWriter(writer))
+    }
+
+    /// Appends the next image, sorted by shard and offset.
+    ///
+    /// # Errors
+    /// As [`PackWriter::new`].
+    pub fn push(&mut self, entry: &Entry) -> Result<()> {
+        self.0.push(entry)
+    }
+
+    /// Returns the bytes of the pack that came since the last call.
+    pub fn take(&mut self) -> Vec<u8> {
+        self.0.take()
+    }
+
+    /// Returns the last bytes.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if zstd fails.
+    pub fn finish(self) -> Result<Vec<u8>> {
+        self.0.finish()
+    }
 }
 
 /// Chooses the entry by which each wanted image is read: the first whose frame is not longer than the image

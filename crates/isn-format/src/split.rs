@@ -6,9 +6,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::class::{ClassId, csv_field};
+use crate::class::{ClassId, ClassNumbers, csv_field};
 use crate::digest::Digest;
 use crate::error::{Error, Result, about};
+use crate::texts::Texts;
 
 /// The maximum length of a file of split assignments, in bytes: enough for ten million images.
 pub const MAX_LEN: u64 = 1 << 30;
@@ -160,21 +161,25 @@ pub fn draw_val(salt: &str, class: &ClassId, quota: u64, kept: &[&str]) -> Vec<u
 }
 
 /// The split of one image.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Assignment {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assignment<'a> {
     /// The image.
-    pub source_id: String,
+    pub source_id: &'a str,
     /// Its class in the source, before any corrections.
-    pub class: ClassId,
+    pub class: &'a ClassId,
     /// Its split.
     pub split: Split,
 }
 
-/// The split of every image of a version, by source id. A later version inherits it.
+/// The split of every image of a version, by source id. A later version inherits it. Kept as columns, some 10
+/// bytes an image besides its source id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Assignments {
-    /// Sorted by the bytes of the source id, each id once.
-    rows: Vec<Assignment>,
+    /// Sorted by their bytes, each once.
+    source_ids: Texts,
+    classes: Vec<u32>,
+    splits: Vec<Split>,
+    numbers: ClassNumbers,
 }
 
 const HEADER: &str = "source_id,class,split";
@@ -183,41 +188,93 @@ impl Assignments {
     /// Creates assignments from rows in any order.
     ///
     /// # Errors
-    /// The source id that occurs twice.
-    pub fn new(mut rows: Vec<Assignment>) -> Result<Self, String> {
-        rows.sort_unstable_by(|a, b| a.source_id.cmp(&b.source_id));
-        match rows.windows(2).find(|pair| pair[0].source_id == pair[1].source_id) {
-            Some(pair) => Err(pair[0].source_id.clone()),
-            None => Ok(Assignments { rows }),
+    /// The source id that occurs twice, or that is one too many for any memory.
+    pub fn new(mut rows: Vec<Assignment<'_>>) -> Result<Self, String> {
+        rows.sort_unstable_by(|a, b| a.source_id.cmp(b.source_id));
+        let mut assignments = Assignments::default();
+        for row in rows {
+            let number = assignments.numbers.number(row.class);
+            if assignments.source_ids.last() == Some(row.source_id)
+                || !assignments.push(row.source_id, number, row.split)
+            {
+                return Err(row.source_id.to_owned());
+            }
         }
+        assignments.shrink();
+        Ok(assignments)
+    }
+
+    /// Appends a row, which must come after the others. Returns `false` if there are too many.
+    #[must_use]
+    fn push(&mut self, source_id: &str, class: u32, split: Split) -> bool {
+        let is_pushed = self.source_ids.push(source_id);
+        if is_pushed {
+            self.classes.push(class);
+            self.splits.push(split);
+        }
+        is_pushed
+    }
+
+    fn shrink(&mut self) {
+        self.source_ids.shrink();
+        self.classes.shrink_to_fit();
+        self.splits.shrink_to_fit();
     }
 
     /// Returns the assignment of an image.
-    pub fn get(&self, source_id: &str) -> Option<&Assignment> {
-        let at = self.rows.binary_search_by(|row| row.source_id.as_str().cmp(source_id)).ok()?;
-        Some(&self.rows[at])
+    pub fn get(&self, source_id: &str) -> Option<Assignment<'_>> {
+        self.find(source_id).map(|at| self.row(at))
+    }
+
+    /// Returns the number of an image, from 0.
+    pub fn find(&self, source_id: &str) -> Option<usize> {
+        let (mut low, mut high) = (0, self.source_ids.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.source_ids.get(middle).cmp(source_id) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Equal => return Some(middle),
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        None
+    }
+
+    /// Returns the assignment with this number, of which there must be more.
+    pub fn row(&self, at: usize) -> Assignment<'_> {
+        let (class, split) = (self.numbers.get(self.classes[at]), self.splits[at]);
+        Assignment { source_id: self.source_ids.get(at), class, split }
     }
 
     /// Iterates over all assignments, sorted by the bytes of the source id.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Assignment> {
-        self.rows.iter()
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Assignment<'_>> {
+        (0..self.splits.len()).map(|at| self.row(at))
     }
 
     /// Returns the bytes of `splits.csv`: header `source_id,class,split`, sorted by the bytes of the source
     /// id, RFC 4180 with minimal quoting, LF, final newline.
     pub fn to_csv(&self) -> Vec<u8> {
-        let mut out = String::with_capacity(64 * (self.rows.len() + 1));
-        out += HEADER;
-        out.push('\n');
-        for row in &self.rows {
-            out += &csv_field(&row.source_id);
-            for field in [row.class.as_str(), row.split.as_str()] {
-                out.push(',');
-                out += field;
+        self.pieces().flatten().collect()
+    }
+
+    /// Returns these bytes in pieces, for who writes them to a file.
+    pub fn pieces(&self) -> impl Iterator<Item = Vec<u8>> {
+        let header = format!("{HEADER}\n").into_bytes();
+        let begins = (0..self.splits.len()).step_by(PIECE);
+        let rows = begins.map(|begin| {
+            let mut out = String::with_capacity(64 * PIECE);
+            for at in begin..self.splits.len().min(begin + PIECE) {
+                let row = self.row(at);
+                out += &csv_field(row.source_id);
+                for field in [row.class.as_str(), row.split.as_str()] {
+                    out.push(',');
+                    out += field;
+                }
+                out.push('\n');
             }
-            out.push('\n');
-        }
-        out.into_bytes()
+            out.into_bytes()
+        });
+        std::iter::once(header).chain(rows)
     }
 
     /// Reads the bytes that [`Assignments::to_csv`] writes; any other spelling is refused.
@@ -229,31 +286,40 @@ impl Assignments {
             Error::integrity(what, about(format_args!("line {line}"), why))
         };
         let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(bytes);
-        let mut rows: Vec<Assignment> = Vec::new();
-        for (row, record) in reader.records().enumerate() {
-            let line = row + 1;
-            let record = record.map_err(|e| refuse(line, &e))?;
-            if row == 0 {
+        let mut assignments = Assignments::default();
+        let mut record = csv::StringRecord::new();
+        for line in 1.. {
+            if !reader.read_record(&mut record).map_err(|e| refuse(line, &e))? {
+                break;
+            }
+            if line == 1 {
                 if record != HEADER.split(',').collect::<Vec<_>>() {
                     return Err(refuse(line, &format!("the header is not {HEADER}")));
                 }
                 continue;
             }
-            let source_id = record[0].to_owned();
-            if rows.last().is_some_and(|last| last.source_id >= source_id) {
+            let source_id = &record[0];
+            if assignments.source_ids.last().is_some_and(|last| last >= source_id) {
                 return Err(refuse(line, &format!("source id '{source_id}' is out of order")));
             }
-            let class = record[1].parse().map_err(|e| refuse(line, &e))?;
+            let class = assignments.numbers.number_of(&record[1]).map_err(|e| refuse(line, &e))?;
             let split = record[2].parse().map_err(|e| refuse(line, &e))?;
-            rows.push(Assignment { source_id, class, split });
+            if !assignments.push(source_id, class, split) {
+                return Err(refuse(line, &"is one too many"));
+            }
         }
-        let assignments = Assignments { rows };
-        if assignments.to_csv() != bytes {
+        assignments.shrink();
+        let mut rest = bytes;
+        let mut is_next = |piece: Vec<u8>| rest.strip_prefix(&piece[..]).map(|after| rest = after).is_some();
+        if !assignments.pieces().all(&mut is_next) || !rest.is_empty() {
             return Err(Error::integrity(what, "is not in the canonical form of splits.csv"));
         }
         Ok(assignments)
     }
 }
+
+/// How many rows a piece of the file has.
+const PIECE: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -351,15 +417,16 @@ mod tests {
             let error = Assignments::parse("s", bad.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(why), "{bad:?}: {error}");
         }
-        let comma =
-            Assignment { source_id: "a, \"b\"".into(), class: "x".parse().unwrap(), split: Split::Test };
+        let class = "x".parse().unwrap();
+        let comma = Assignment { source_id: "a, \"b\"", class: &class, split: Split::Test };
         let odd = Assignments::new(vec![comma]).unwrap();
         assert_eq!(Assignments::parse("s", &odd.to_csv()).unwrap(), odd);
     }
 
     #[test]
     fn an_id_has_one_assignment() {
-        let row = Assignment { source_id: "a".into(), class: "x".parse().unwrap(), split: Split::Val };
-        assert_eq!(Assignments::new(vec![row.clone(), row]).unwrap_err(), "a");
+        let class = "x".parse().unwrap();
+        let row = Assignment { source_id: "a", class: &class, split: Split::Val };
+        assert_eq!(Assignments::new(vec![row, row]).unwrap_err(), "a");
     }
 }

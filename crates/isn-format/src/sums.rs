@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 pub(crate) use self::proof::folders;
 pub use self::proof::{Pieces, SumsProof};
+pub(crate) use self::tree::TreeWriter;
 pub use self::tree::{GROUP, SumsTree};
 use crate::class::{Class, parse_classes};
 use crate::digest::Digest;
@@ -355,6 +356,44 @@ impl PartialEq for Sums {
 }
 
 impl Eq for Sums {}
+
+/// Computes the dataset hash from images one at a time, sorted by path bytes.
+pub(crate) struct SumsHasher {
+    hasher: blake3::Hasher,
+    text: Vec<u8>,
+    /// The hash of `classes.csv`, until its line has been added.
+    classes: Option<Digest>,
+}
+
+impl SumsHasher {
+    pub(crate) fn new(classes_csv: &[u8]) -> Self {
+        let classes = Some(Digest::of(classes_csv));
+        SumsHasher { hasher: blake3::Hasher::new(), text: Vec::new(), classes }
+    }
+
+    pub(crate) fn push(&mut self, path: RelPathRef<'_>, blake3: Digest) {
+        if path.as_str() > CLASSES {
+            self.push_classes();
+        }
+        LineRef { blake3, path }.push_to(&mut self.text);
+        if self.text.len() >= PIECE {
+            self.hasher.update(&self.text);
+            self.text.clear();
+        }
+    }
+
+    fn push_classes(&mut self) {
+        if let Some(blake3) = self.classes.take() {
+            LineRef { blake3, path: RelPathRef::stored(CLASSES) }.push_to(&mut self.text);
+        }
+    }
+
+    pub(crate) fn finish(mut self) -> Digest {
+        self.push_classes();
+        self.hasher.update(&self.text);
+        Digest::of_hasher(&self.hasher)
+    }
+}
 
 /// How much text is made at once, in bytes.
 const PIECE: usize = 64 << 10;

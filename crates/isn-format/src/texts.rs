@@ -3,7 +3,7 @@
 
 /// A list of texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Texts {
+pub struct Texts {
     text: String,
     /// Where each text ends in `text`.
     ends: Vec<u32>,
@@ -12,31 +12,36 @@ pub(crate) struct Texts {
 impl Texts {
     /// Appends a text. Returns `false`, and appends nothing, if all texts together would have 4 GiB.
     #[must_use]
-    pub(crate) fn push(&mut self, text: &str) -> bool {
+    pub fn push(&mut self, text: &str) -> bool {
         let Ok(end) = u32::try_from(self.text.len() + text.len()) else { return false };
         self.text.push_str(text);
         self.ends.push(end);
         true
     }
 
+    /// Whether there is no text.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
     /// Returns the number of texts.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.ends.len()
     }
 
     /// Returns a text; empty if there is no such text.
-    pub(crate) fn get(&self, at: usize) -> &str {
+    pub fn get(&self, at: usize) -> &str {
         let begin = at.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
         self.ends.get(at).and_then(|end| self.text.get(begin as usize..*end as usize)).unwrap_or_default()
     }
 
     /// Returns the last text.
-    pub(crate) fn last(&self) -> Option<&str> {
+    pub fn last(&self) -> Option<&str> {
         self.len().checked_sub(1).map(|last| self.get(last))
     }
 
     /// Frees what was reserved for more texts.
-    pub(crate) fn shrink(&mut self) {
+    pub fn shrink(&mut self) {
         self.text.shrink_to_fit();
         self.ends.shrink_to_fit();
     }

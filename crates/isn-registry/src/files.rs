@@ -223,10 +223,22 @@ fn put(temp: tempfile::NamedTempFile, path: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::Io`] if the file cannot be written; [`Error::Foreign`] if a symlink is on the way.
 pub fn keep(root: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+    keep_by(root, path, |out| out(bytes))
+}
+
+/// As [`keep`], of bytes that `write` passes on piece by piece.
+///
+/// # Errors
+/// As [`keep`], or as `write` does.
+pub(crate) fn keep_by(
+    root: &Path,
+    path: &Path,
+    write: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>,
+) -> Result<()> {
     Below::make(root, parent(path))?;
     let mut temp = temp_file_in(parent(path))?;
     // Not by `temp`, whose errors name it.
-    temp.as_file_mut().write_all(bytes).map_err(Error::io("write", path))?;
+    write(&mut |piece| temp.as_file_mut().write_all(piece).map_err(Error::io("write", path)))?;
     temp.persist(path).map(drop).map_err(|e| Error::io("write", path)(e.error))
 }
 

@@ -2,20 +2,23 @@
 
 mod division;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use crate::source::ids::{Ids, Said};
 use crate::source::{Source, SourceImage};
-use isn_format::class::ClassId;
+use isn_format::class::{ClassId, ClassNumbers};
 use isn_format::corrections::{Action, Corrections};
+use isn_format::description::Counts;
 use isn_format::error::{Error, Mistake, Result, about, count};
 use isn_format::ledger::policy::Settled;
 use isn_format::pairs::Ties;
 use isn_format::recipe::{Recipe, SplitPolicy};
-use isn_format::rel_path::RelPath;
+use isn_format::rel_path::{RelPath, RelPathRef};
 use isn_format::source_kind::SourceKind;
-use isn_format::source_spec::{self, Names};
+use isn_format::source_spec::{self, Names, SourceSpec};
 use isn_format::split::{Assignment, Assignments, Split};
+use isn_format::texts::Texts;
 
 use self::division::{Division, surplus};
 
@@ -25,12 +28,11 @@ const GONE_NAMED: usize = 5;
 /// Every image of a version, with its place in the tree.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The images, sorted by the bytes of `path`, which is the order of `B3SUMS`.
-    pub images: Vec<Planned>,
+    slots: Slots,
     /// The images that are left out, in the order of the source.
     pub removed: Vec<Removed>,
-    /// The split of every image of the version, and of those that only an earlier version has.
-    pub assignments: Assignments,
+    /// The split of each image of the source that the ledger leaves in.
+    splits: Vec<Option<Split>>,
     /// Warnings for the curator, one line each.
     pub warnings: Vec<String>,
 }
@@ -46,6 +48,34 @@ pub struct Planned {
     pub split: Split,
     /// `split/class/stem.extension`.
     pub path: RelPath,
+}
+
+/// The images of a plan, 12 bytes each: there may be millions. A path is made anew whenever it is needed.
+#[derive(Clone, Debug)]
+struct Slots {
+    all: Vec<Slot>,
+    classes: ClassNumbers,
+    spec: SourceSpec,
+    extension: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Slot {
+    source: u32,
+    class: u32,
+    split: Split,
+}
+
+impl Slots {
+    fn class(&self, slot: Slot) -> &ClassId {
+        self.classes.get(slot.class)
+    }
+
+    /// Returns the path of an image, which may not be a lawful one.
+    fn path(&self, slot: Slot, source: &Source) -> String {
+        let stem = self.spec.stem(source.images.id(slot.source as usize));
+        format!("{}/{}/{stem}.{}", slot.split, self.class(slot), self.extension)
+    }
 }
 
 /// An image that is left out.
@@ -100,46 +130,66 @@ impl Plan {
         let groups = &ties.joined();
         check_relabels(corrections, &ids, &mut problems);
 
-        let (kept, removed): (Vec<_>, Vec<_>) = (0..source.images.len()).partition(|&at| {
-            let id = &source.images[at].id;
-            !is_removed(corrections, id) && !dropped.contains(id)
-        });
-        let mut removed: Vec<Removed> = removed
-            .into_iter()
-            .map(|at| {
-                let by_ledger = is_removed(corrections, &source.images[at].id);
-                Removed { source: at, cause: if by_ledger { Cause::Correction } else { Cause::Small } }
-            })
-            .collect();
+        let (mut kept, mut removed) = (Vec::new(), Vec::new());
+        for (at, id) in source.images.ids().enumerate() {
+            match (is_removed(corrections, id), dropped.contains(id)) {
+                (true, _) => removed.push(Removed { source: at, cause: Cause::Correction }),
+                (false, true) => removed.push(Removed { source: at, cause: Cause::Small }),
+                (false, false) => kept.push(at),
+            }
+        }
 
         let division = Division { recipe, source, kept: &kept, groups, previous };
         let splits = division.splits(&mut problems);
-        let mut images = Vec::with_capacity(kept.len());
+        let mut slots = Slots {
+            all: Vec::with_capacity(kept.len()),
+            classes: ClassNumbers::default(),
+            spec: recipe.source.clone(),
+            extension: recipe.image.encode.extension(),
+        };
+        let mut paths = Texts::default();
         for (&at, &split) in kept.iter().zip(&splits) {
-            let image = &source.images[at];
-            let class = match corrections.get(&image.id).map(|correction| &correction.action) {
-                Some(Action::Relabel(to)) => to.clone(),
-                _ => image.class.clone(),
+            let image = source.images.get(at);
+            let class = match corrections.get(image.id).map(|correction| &correction.action) {
+                Some(Action::Relabel(to)) => to,
+                _ => image.class,
             };
-            let stem = recipe.source.stem(&image.id);
-            let path = format!("{split}/{class}/{stem}.{}", recipe.image.encode.extension());
-            match path.parse::<RelPath>() {
-                Ok(path) => images.push(Planned { source: at, class, split, path }),
-                Err(why) => {
-                    problems.push(format!("{}: rename or remove it{}", about(&image.path, why), hash(recipe)))
-                }
+            let slot = Slot { source: at as u32, class: slots.classes.number(class), split };
+            let path = slots.path(slot, source);
+            match RelPathRef::new(&path) {
+                Ok(_) if paths.push(&path) => slots.all.push(slot),
+                Ok(_) => return Err(Error::invalid(recipe.id(), "has more images than a plan can hold")),
+                Err(why) => problems.push(format!(
+                    "{}: rename or remove it{}",
+                    about(image.path, why),
+                    hash_names(recipe)
+                )),
             }
         }
-        let surplus = surplus(recipe, source, &images, &recipe.balance);
-        removed
-            .extend(surplus.iter().map(|&at| Removed { source: images[at].source, cause: Cause::Surplus }));
+        let surplus = surplus(recipe, source, &slots, &recipe.balance);
+        removed.extend(
+            surplus
+                .iter()
+                .map(|&at| Removed { source: slots.all[at].source as usize, cause: Cause::Surplus }),
+        );
         removed.sort_unstable_by_key(|removed| removed.source);
-        let mut at = 0..;
-        images.retain(|_| at.next().is_some_and(|at| !surplus.contains(&at)));
-        images.sort_unstable_by(|a, b| a.path.cmp(&b.path).then(a.source.cmp(&b.source)));
-        check_collisions(recipe, &images, source, &mut problems);
-        warnings.extend(check_classes(recipe, source, &images, (corrections, &removed), &mut problems));
-        let has = |split| images.iter().any(|image: &Planned| image.split == split);
+        // By their paths.
+        let mut order: Vec<u32> = (0..slots.all.len() as u32).collect();
+        order.retain(|at| !surplus.contains(&(*at as usize)));
+        let path = |at: u32| paths.get(at as usize);
+        let place = |at: u32| slots.all[at as usize].source;
+        order.sort_unstable_by(|a, b| path(*a).cmp(path(*b)).then(place(*a).cmp(&place(*b))));
+        check_collisions(
+            recipe,
+            &order,
+            path,
+            |at| source.images.get(place(at) as usize).path,
+            &mut problems,
+        );
+        slots.all = order.iter().map(|at| slots.all[*at as usize]).collect();
+        drop((paths, order));
+        warnings.extend(check_classes(recipe, source, &slots, (corrections, &removed), &mut problems));
+        let has = |split| slots.all.iter().any(|slot| slot.split == split);
         if recipe.needs_val() && has(Split::Train) && !has(Split::Val) {
             warnings.push(format!(
                 "no image is in val, and `isn publish` requires {} of each class: raise [split] val, or set \
@@ -160,8 +210,76 @@ impl Plan {
             let mistakes = problems.into_iter().map(|why| Mistake { line: None, why }).collect();
             return Err(Error::Mistakes { what, mistakes });
         }
-        let assignments = assignments(source, &kept, &splits, previous)?;
-        Ok(Plan { images, removed, assignments, warnings })
+        let mut all = vec![None; source.images.len()];
+        kept.iter().zip(&splits).for_each(|(&at, &split)| all[at] = Some(split));
+        Ok(Plan { slots, removed, splits: all, warnings })
+    }
+
+    /// Returns what a later version inherits: the current split of each image, and the split in `previous` of
+    /// images that are gone, so that an image that comes back does not change splits. `source` and `previous`
+    /// are those that were planned.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if it is another source.
+    pub fn assignments(&self, source: &Source, previous: Option<&Assignments>) -> Result<Assignments> {
+        let images = source.images.iter().zip(&self.splits);
+        let kept = images.filter_map(|(image, split)| Some((image, (*split)?)));
+        let row = |(SourceImage { id, class, .. }, split)| Assignment { source_id: id, class, split };
+        let mut rows: Vec<Assignment<'_>> = Vec::with_capacity(self.splits.len());
+        rows.extend(kept.clone().map(row));
+        if let Some(previous) = previous {
+            let is_here = marked(previous, kept.map(|(image, _)| image.id));
+            rows.extend(previous.iter().zip(is_here).filter(|(_, is_here)| !is_here).map(|(row, _)| row));
+        }
+        // A source lists every id once, and the rows from `previous` have other ids.
+        Assignments::new(rows).map_err(|id| Error::Internal(format!("two images have the source id {id}")))
+    }
+
+    /// Returns the number of images.
+    pub fn len(&self) -> usize {
+        self.slots.all.len()
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.slots.all.is_empty()
+    }
+
+    /// Returns the image with this number, which must be below [`Plan::len`]. Images are sorted by the bytes
+    /// of their paths, which is the order of `B3SUMS`. `source` is the source that was planned.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if it is another source.
+    pub fn image(&self, at: usize, source: &Source) -> Result<Planned> {
+        let slot = self.slots.all[at];
+        let path = self.slots.path(slot, source);
+        Ok(Planned {
+            source: slot.source as usize,
+            class: self.slots.class(slot).clone(),
+            split: slot.split,
+            path: path.parse().map_err(|e| Error::Internal(format!("{e}")))?,
+        })
+    }
+
+    /// Returns the image in the source of the image with this number, as an index of [`Source::images`].
+    pub fn source_of(&self, at: usize) -> usize {
+        self.slots.all[at].source as usize
+    }
+
+    /// Returns the split of each image.
+    pub fn splits(&self) -> impl ExactSizeIterator<Item = Split> {
+        self.slots.all.iter().map(|slot| slot.split)
+    }
+
+    /// Returns the number of images of each class in each split.
+    pub fn counts(&self) -> Counts {
+        let mut counts: BTreeMap<(Split, u32), u64> = BTreeMap::new();
+        self.slots.all.iter().for_each(|slot| *counts.entry((slot.split, slot.class)).or_default() += 1);
+        let mut named = Counts::new();
+        for ((split, class), images) in counts {
+            named.entry(split).or_default().insert(self.slots.classes.get(class).clone(), images);
+        }
+        named
     }
 }
 
@@ -182,7 +300,7 @@ fn check_relabels(corrections: &Corrections, ids: &Ids<'_>, problems: &mut Vec<S
 }
 
 /// Proposes names that are always lawful, if the recipe's format has them.
-fn hash(recipe: &Recipe) -> &'static str {
+fn hash_names(recipe: &Recipe) -> &'static str {
     match (recipe.source.names, recipe.source.ids, recipe.source.kind) {
         (Names::Keep, source_spec::Ids::Text, SourceKind::ImageFolder | SourceKind::List) => {
             ", or set [source] names = \"hash\" in the recipe"
@@ -191,20 +309,38 @@ fn hash(recipe: &Recipe) -> &'static str {
     }
 }
 
-/// Reports images with the same path. `images` must be sorted by path.
-fn check_collisions(recipe: &Recipe, images: &[Planned], source: &Source, problems: &mut Vec<String>) {
-    let mut folded: Vec<(String, &Planned)> =
-        images.iter().map(|image| (image.path.folded(), image)).collect();
-    folded.sort_by(|a, b| a.0.cmp(&b.0));
-    for pair in folded.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
-        let (a, b) = (pair[0].1, pair[1].1);
-        let case = if a.path == b.path { "" } else { " apart from upper and lower case" };
-        let (first, second) = (&source.images[a.source].path, &source.images[b.source].path);
-        let rename = match hash(recipe) {
+/// Reports images with the same path. `order` must be sorted by `path`; `shown` is the path in the source.
+fn check_collisions<'t>(
+    recipe: &Recipe,
+    order: &[u32],
+    path: impl Fn(u32) -> &'t str,
+    shown: impl Fn(u32) -> &'t str,
+    problems: &mut Vec<String>,
+) {
+    let folded = |at: usize| path(order[at]).to_ascii_lowercase();
+    // Numbers are sorted: all paths in lower case would be as large as the plan.
+    let hashes = RandomState::new();
+    let hash = |at: usize| {
+        let mut hasher = hashes.build_hasher();
+        path(order[at]).bytes().for_each(|byte| hasher.write_u8(byte.to_ascii_lowercase()));
+        hasher.finish()
+    };
+    let mut by_hash: Vec<(u64, u32)> = (0..order.len()).map(|at| (hash(at), at as u32)).collect();
+    by_hash.sort_unstable();
+    let mut alike: Vec<(String, usize)> = by_hash
+        .chunk_by(|a, b| a.0 == b.0)
+        .filter(|alike| alike.len() > 1)
+        .flat_map(|alike| alike.iter().map(|(_, at)| (folded(*at as usize), *at as usize)))
+        .collect();
+    alike.sort_unstable();
+    for pair in alike.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+        let (a, b) = (order[pair[0].1], order[pair[1].1]);
+        let case = if path(a) == path(b) { "" } else { " apart from upper and lower case" };
+        let rename = match hash_names(recipe) {
             "" => String::new(),
             or => format!(": rename one{or}"),
         };
-        problems.push(format!("{first} and {second} would both be {}{case}{rename}", b.path));
+        problems.push(format!("{} and {} would both be {}{case}{rename}", shown(a), shown(b), path(b)));
     }
 }
 
@@ -215,9 +351,9 @@ fn why_empty(
     (corrections, removed): (&Corrections, &[Removed]),
     class: &ClassId,
 ) -> Vec<String> {
-    let of_class = || source.images.iter().enumerate().filter(|(_, image)| image.class == *class);
+    let of_class = || source.images.iter().enumerate().filter(|(_, image)| image.class == class);
     let of = |cause: Cause| {
-        removed.iter().filter(|one| one.cause == cause && source.images[one.source].class == *class).count()
+        removed.iter().filter(|one| one.cause == cause && source.images.class(one.source) == class).count()
     };
     let (all, small, by_ledger) = (of_class().count(), of(Cause::Small), of(Cause::Correction));
     let mut why = Vec::new();
@@ -232,8 +368,8 @@ fn why_empty(
         why.push(format!("the ledger removes {by_ledger} of its {}", count(all, "image")));
     }
     let is_removed = |at: usize| removed.iter().any(|one| one.source == at);
-    let is_relabelled = |(at, image): &(usize, &SourceImage)| {
-        let correction = corrections.get(&image.id).map(|correction| &correction.action);
+    let is_relabelled = |(at, image): &(usize, SourceImage<'_>)| {
+        let correction = corrections.get(image.id).map(|correction| &correction.action);
         matches!(correction, Some(Action::Relabel(_))) && !is_removed(*at)
     };
     let relabelled = of_class().filter(is_relabelled).count();
@@ -253,12 +389,13 @@ fn why_empty(
 fn check_classes(
     recipe: &Recipe,
     source: &Source,
-    images: &[Planned],
+    slots: &Slots,
     changes: (&Corrections, &[Removed]),
     problems: &mut Vec<String>,
 ) -> Vec<String> {
+    let present: HashSet<(Split, u32)> = slots.all.iter().map(|slot| (slot.split, slot.class)).collect();
     let present: HashSet<(Split, &ClassId)> =
-        images.iter().map(|image| (image.split, &image.class)).collect();
+        present.into_iter().map(|(split, class)| (split, slots.classes.get(class))).collect();
     let splits: Vec<Split> =
         Split::ALL.into_iter().filter(|split| present.iter().any(|(other, _)| other == split)).collect();
     let mut warnings = Vec::new();
@@ -284,9 +421,13 @@ fn check_classes(
 
 /// Warns of images of the earlier version that the source lacks: under other names they are new ones.
 fn gone(previous: &Assignments, source: &Source) -> Option<String> {
-    let here: HashSet<&str> = source.images.iter().map(|image| image.id.as_str()).collect();
-    let gone: Vec<&str> =
-        previous.iter().map(|row| row.source_id.as_str()).filter(|id| !here.contains(id)).collect();
+    let is_here = marked(previous, source.images.ids());
+    let gone: Vec<&str> = previous
+        .iter()
+        .zip(&is_here)
+        .filter(|(_, is_here)| !**is_here)
+        .map(|(row, _)| row.source_id)
+        .collect();
     let named: Vec<&str> = gone.iter().take(GONE_NAMED).copied().collect();
     let more = if gone.len() > named.len() { ", …" } else { "" };
     (!gone.is_empty()).then(|| {
@@ -300,28 +441,11 @@ fn gone(previous: &Assignments, source: &Source) -> Option<String> {
     })
 }
 
-/// Returns what a later version inherits: the current split of each image, and the split in `previous` of
-/// images that are gone, so that an image that comes back does not change splits.
-fn assignments(
-    source: &Source,
-    kept: &[usize],
-    splits: &[Split],
-    previous: Option<&Assignments>,
-) -> Result<Assignments> {
-    let mut rows: Vec<Assignment> = kept
-        .iter()
-        .zip(splits)
-        .map(|(&at, &split)| {
-            let SourceImage { id, class, .. } = &source.images[at];
-            Assignment { source_id: id.clone(), class: class.clone(), split }
-        })
-        .collect();
-    if let Some(previous) = previous {
-        let here: HashSet<&str> = kept.iter().map(|&at| source.images[at].id.as_str()).collect();
-        rows.extend(previous.iter().filter(|row| !here.contains(row.source_id.as_str())).cloned());
-    }
-    // A source lists every id once, and the rows from `previous` have other ids.
-    Assignments::new(rows).map_err(|id| Error::Internal(format!("two images have the source id {id}")))
+/// Returns of each image of `previous` whether it is among these ids.
+fn marked<'s>(previous: &Assignments, ids: impl Iterator<Item = &'s str>) -> Vec<bool> {
+    let mut marks = vec![false; previous.iter().len()];
+    ids.filter_map(|id| previous.find(id)).for_each(|at| marks[at] = true);
+    marks
 }
 
 #[cfg(test)]

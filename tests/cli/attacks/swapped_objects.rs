@@ -340,7 +340,7 @@ const SWAPS: [Swap; 14] = [
         let (index, _) = Index::new(rows).unwrap();
         let classes = bad.swapper.object(ObjectKind::Classes, &bad.manifest.objects.classes);
         let sums = Sums::new(&index, &classes);
-        bad.table = Some(Table::new(&index, &sums, &[bad.swapper.pack()]).unwrap().to_bytes());
+        bad.table = Some(Table::new(&index, &sums, &[bad.swapper.pack()]).unwrap().to_bytes().to_vec());
     }),
     ("cached table: other sizes", |bad| {
         let mut rows = bad.swapper.rows();
@@ -348,7 +348,7 @@ const SWAPS: [Swap; 14] = [
         let (index, _) = Index::new(rows).unwrap();
         let classes = bad.swapper.object(ObjectKind::Classes, &bad.manifest.objects.classes);
         let sums = Sums::new(&index, &classes);
-        bad.table = Some(Table::new(&index, &sums, &[bad.swapper.pack()]).unwrap().to_bytes());
+        bad.table = Some(Table::new(&index, &sums, &[bad.swapper.pack()]).unwrap().to_bytes().to_vec());
     }),
 ];
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Columns, Full, Index, MAX_ROW, Pulled, Sources, SumsCheck};
+use super::{Columns, Index, MAX_ROW, Pulled, Row, Sources, SumsCheck};
 use crate::class::ClassId;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use crate::manifest::{Manifest, Tally};
 use crate::object::ObjectRef;
 use crate::rel_path::RelPathRef;
 use crate::split::Split;
-use crate::sums::{LineRef, SumsTree, folders};
+use crate::sums::{LineRef, SumsTree, TreeWriter, folders};
 use crate::tree::{CLASSES, Selection};
 
 /// The maximum number of rows of a block.
@@ -69,14 +69,110 @@ struct Begin {
     sources: u64,
 }
 
-/// The objects of an index in blocks.
+/// The end of an index in blocks.
 pub struct InBlocks {
     /// The directory.
     pub index: Vec<u8>,
-    /// The frames of rows.
+    /// The last frames of rows.
     pub rows: Vec<u8>,
-    /// The frames of sources.
+    /// The last frames of sources.
     pub sources: Vec<u8>,
+    /// BLAKE3's tree over `B3SUMS`, whose root is the dataset hash.
+    pub tree: SumsTree,
+}
+
+/// Writes an index in blocks row by row, so that nobody has to have all rows in memory.
+pub struct BlocksWriter {
+    directory: Writer,
+    frames: [FrameOfLines; 2],
+    rows: Vec<u8>,
+    sources: Vec<u8>,
+    tree: TreeWriter,
+    /// The block that is being written, with a row at least.
+    open: Option<Open>,
+    last: String,
+}
+
+/// A block that is being written.
+struct Open {
+    split: Split,
+    class: ClassId,
+    images: u32,
+    sums: u64,
+}
+
+impl BlocksWriter {
+    /// Begins an index of a version with these bytes of `classes.csv`.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if zstd fails.
+    pub fn new(classes_csv: &[u8]) -> Result<Self> {
+        let mut tree = TreeWriter::default();
+        tree.push(LineRef { blake3: Digest::of(classes_csv), path: RelPathRef::stored(CLASSES) });
+        Ok(BlocksWriter {
+            directory: Writer::new()?,
+            frames: [FrameOfLines::new()?, FrameOfLines::new()?],
+            rows: Vec::new(),
+            sources: Vec::new(),
+            tree,
+            open: None,
+            last: String::new(),
+        })
+    }
+
+    /// Appends a row, which must come after the others. Returns whether it begins a block.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if it does not, if it is not in the folder of its split and class, if it cannot be
+    /// serialised or if zstd fails.
+    pub fn push(&mut self, row: &Row) -> Result<bool> {
+        let path = row.path.as_str();
+        let mut segments = path.split('/');
+        let folder = (segments.next(), segments.next());
+        if folder != (Some(row.split.as_str()), Some(row.class.as_str())) || self.last.as_str() >= path {
+            return Err(Error::Internal(format!("{path} is no next row of an index")));
+        }
+        self.last.clear();
+        self.last.push_str(path);
+        let fits = |open: &Open| {
+            (open.split, &open.class) == (row.split, &row.class) && (open.images as usize) < MAX_ROWS
+        };
+        let is_new = !self.open.as_ref().is_some_and(fits);
+        if is_new {
+            self.end_block()?;
+        }
+        let new = || Open { split: row.split, class: row.class.clone(), images: 0, sums: 0 };
+        let open = self.open.get_or_insert_with(new);
+        open.images += 1;
+        open.sums += line_len(path);
+        self.tree.push(LineRef { blake3: row.blake3, path: row.path.as_ref() });
+        let Row { blake3, length, width, height, pixels, source_blake3, .. } = *row;
+        self.frames[0].push(&RowWire { path: path.into(), blake3, length, width, height })?;
+        self.frames[1].push(&SourceWire { pixels, source: row.source.as_str().into(), source_blake3 })?;
+        Ok(is_new)
+    }
+
+    fn end_block(&mut self) -> Result<()> {
+        let Some(Open { split, class, images, sums }) = self.open.take() else { return Ok(()) };
+        let rows = self.frames[0].end(&mut self.rows)?;
+        let sources = self.frames[1].end(&mut self.sources)?;
+        self.directory.push(&Block { split, class, images, sums, rows, sources })
+    }
+
+    /// Returns the frames of rows and of sources that came since the last call.
+    pub fn take(&mut self) -> [Vec<u8>; 2] {
+        [std::mem::take(&mut self.rows), std::mem::take(&mut self.sources)]
+    }
+
+    /// Ends the index.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if zstd fails.
+    pub fn finish(mut self) -> Result<InBlocks> {
+        self.end_block()?;
+        let [rows, sources] = self.take();
+        Ok(InBlocks { index: self.directory.finish()?, rows, sources, tree: self.tree.finish() })
+    }
 }
 
 /// A row as `rows` has it.
@@ -154,46 +250,6 @@ fn before() -> u64 {
 /// The length of the line of a path in `B3SUMS`, in bytes.
 fn line_len(path: &str) -> u64 {
     64 + 2 + path.len() as u64 + 1
-}
-
-impl Full<'_> {
-    /// Returns the bytes to store in blocks.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] if a row cannot be serialised or zstd fails.
-    pub fn to_blocks(self) -> Result<InBlocks> {
-        let (mut directory, mut frames) = (Writer::new()?, [FrameOfLines::new()?, FrameOfLines::new()?]);
-        let (mut rows, mut sources) = (Vec::new(), Vec::new());
-        for range in self.index.blocks() {
-            let mut sums = 0;
-            for row in range.clone().map(|at| self.row(at)) {
-                let path = row.path().as_str();
-                sums += line_len(path);
-                frames[0].push(&RowWire {
-                    path: path.into(),
-                    blake3: row.blake3(),
-                    length: row.length(),
-                    width: row.width(),
-                    height: row.height(),
-                })?;
-                frames[1].push(&SourceWire {
-                    pixels: row.pixels(),
-                    source: row.source().into(),
-                    source_blake3: row.source_blake3(),
-                })?;
-            }
-            let first = self.index.row(range.start);
-            directory.push(&Block {
-                split: first.split(),
-                class: first.class().clone(),
-                images: range.len() as u32,
-                sums,
-                rows: frames[0].end(&mut rows)?,
-                sources: frames[1].end(&mut sources)?,
-            })?;
-        }
-        Ok(InBlocks { index: directory.finish()?, rows, sources })
-    }
 }
 
 impl Index {

@@ -30,6 +30,24 @@ impl std::fmt::Debug for Version {
     }
 }
 
+/// Writes an index in blocks, and takes what is written now and then.
+pub(super) fn in_blocks(full: Full<'_>, classes_csv: &[u8]) -> InBlocks {
+    let mut writer = BlocksWriter::new(classes_csv).unwrap();
+    let (mut rows, mut sources) = (Vec::new(), Vec::new());
+    for row in full.rows() {
+        writer.push(&row.to_row()).unwrap();
+        if row.at() % 50 == 0 {
+            let [some_rows, some_sources] = writer.take();
+            rows.extend(some_rows);
+            sources.extend(some_sources);
+        }
+    }
+    let mut end = writer.finish().unwrap();
+    rows.append(&mut end.rows);
+    sources.append(&mut end.sources);
+    InBlocks { rows, sources, ..end }
+}
+
 impl Version {
     /// A version with so many images in the classes of each split, in the order of their names.
     fn new(counts: &[(Split, &[usize])]) -> Self {
@@ -58,8 +76,9 @@ impl Version {
         }
         let (index, sources) = Index::new(rows).unwrap();
         let sums = Sums::new(&index, CLASSES_CSV);
-        let (stored, tree) =
-            (Full { index: &index, sources: &sources }.to_blocks().unwrap(), SumsTree::of(&sums));
+        let stored = in_blocks(Full { index: &index, sources: &sources }, CLASSES_CSV);
+        let tree = SumsTree::of(&sums);
+        assert_eq!(stored.tree, tree);
         let object = ObjectRef::of(b"");
         let blocks = Blocks {
             rows: ObjectRef::of(&stored.rows),

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::tests::in_blocks;
 use super::*;
 use crate::pack::{Entry, Stored};
 use crate::sums::{Sums, SumsProof, SumsTree};
@@ -140,7 +141,7 @@ fn the_rows_and_sources_are_read_and_written() {
     of_lines.reverse();
     let (index, of_sources) = Index::new(of_lines).unwrap();
     assert!(index == version.index && of_sources == version.sources);
-    let stored = Full { index: &index, sources: &of_sources }.to_blocks().unwrap();
+    let stored = in_blocks(Full { index: &index, sources: &of_sources }, &file("classes.csv"));
     assert_same_lines(&text(&stored.rows), &rows);
     assert_same_lines(&text(&stored.sources), &sources);
     let directory = text(&file("index.jsonl.zst"));

@@ -124,9 +124,12 @@ impl Policy {
         classes: &[Class],
         given: impl IntoIterator<Item = (&'a str, &'a ClassId)>,
     ) -> Settled {
-        let given: BTreeMap<&str, &ClassId> = given.into_iter().collect();
+        let ids = ledger.source_ids();
+        // Most images are in no ledger.
+        let given: BTreeMap<&str, &ClassId> =
+            given.into_iter().filter(|(id, _)| ids.binary_search(id).is_ok()).collect();
         let mut settled = Settled::default();
-        for id in ledger.source_ids() {
+        for id in ids {
             let class = given.get(id).copied();
             let opinions = ledger.opinions(id);
             let claims = ledger.of(id).filter(|(_, row)| row.claim().is_some()).count();

@@ -87,38 +87,90 @@ impl Pack {
             let is_it = |at: &u32| self.entries[*at as usize].blake3 == image;
             by_image.find(hashes.hash_one(image), is_it).map(|at| &self.entries[*at as usize])
         };
-        let (mut blocks, mut places, mut frame) = (Vec::new(), Vec::new(), FrameOfLines::new()?);
+        let (mut writer, mut places) = (PlacesWriter::new()?, Vec::new());
         for rows in index.blocks() {
-            let (mut images, mut next) = (0, None);
             for row in rows {
-                let place = of_image(index.row(row).blake3()).map(|entry| {
-                    images += 1;
-                    let is_next = next == Some((entry.shard, entry.offset));
-                    next = Some((entry.shard, entry.offset + entry.length));
-                    Place {
-                        shard: (!is_next).then_some(entry.shard as u32),
-                        offset: (!is_next).then_some(entry.offset),
-                        length: entry.length,
-                        frame: entry.frame,
-                    }
-                });
-                frame.push(&place)?;
+                writer.push(of_image(index.row(row).blake3()))?;
             }
-            let places = match images {
-                0 => {
-                    frame.clear();
-                    None
-                }
-                _ => Some(frame.end(&mut places)?),
-            };
-            blocks.push(Block { images, places });
+            writer.end_block()?;
+            places.append(&mut writer.take());
         }
+        Ok((writer.finish(&self.shards, ObjectRef::of(&places))?, places))
+    }
+}
+
+/// Writes the places of a pack in blocks, row by row.
+pub struct PlacesWriter {
+    blocks: Vec<Block>,
+    frame: FrameOfLines,
+    images: u32,
+    /// Where the frame of the next image is, if it follows.
+    next: Option<(usize, u64)>,
+    places: Vec<u8>,
+}
+
+impl PlacesWriter {
+    /// Begins the first block.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if zstd fails.
+    pub fn new() -> Result<Self> {
+        let (blocks, places) = (Vec::new(), Vec::new());
+        Ok(PlacesWriter { blocks, frame: FrameOfLines::new()?, images: 0, next: None, places })
+    }
+
+    /// Appends the place of the image of the next row, if the pack has it.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if it cannot be serialised.
+    pub fn push(&mut self, entry: Option<&Entry>) -> Result<()> {
+        let place = entry.map(|entry| {
+            self.images += 1;
+            let is_next = self.next == Some((entry.shard, entry.offset));
+            self.next = Some((entry.shard, entry.offset + entry.length));
+            Place {
+                shard: (!is_next).then_some(entry.shard as u32),
+                offset: (!is_next).then_some(entry.offset),
+                length: entry.length,
+                frame: entry.frame,
+            }
+        });
+        self.frame.push(&place)
+    }
+
+    /// Ends a block of the index.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if zstd fails.
+    pub fn end_block(&mut self) -> Result<()> {
+        let images = std::mem::take(&mut self.images);
+        let places = match images {
+            0 => {
+                self.frame.clear();
+                None
+            }
+            _ => Some(self.frame.end(&mut self.places)?),
+        };
+        self.next = None;
+        self.blocks.push(Block { images, places });
+        Ok(())
+    }
+
+    /// Returns the frames that came since the last call.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.places)
+    }
+
+    /// Returns the directory, after the last block; `places` is the object with all frames.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if a line cannot be serialised or zstd fails.
+    pub fn finish(self, shards: &[ObjectRef], places: ObjectRef) -> Result<Vec<u8>> {
         let mut directory = Writer::new()?;
-        let shards = self.shards.len() as u64;
-        directory.push(&Header { format: FORMAT.into(), places: ObjectRef::of(&places), shards })?;
-        self.shards.iter().try_for_each(|shard| directory.push(shard))?;
-        blocks.iter().try_for_each(|block| directory.push(block))?;
-        Ok((directory.finish()?, places))
+        directory.push(&Header { format: FORMAT.into(), places, shards: shards.len() as u64 })?;
+        shards.iter().try_for_each(|shard| directory.push(shard))?;
+        self.blocks.iter().try_for_each(|block| directory.push(block))?;
+        directory.finish()
     }
 }
 

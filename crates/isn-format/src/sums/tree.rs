@@ -8,7 +8,7 @@ use blake3::hazmat::{
     ChainingValue, HasherExt as _, Mode, left_subtree_len, merge_subtrees_non_root, merge_subtrees_root,
 };
 
-use super::{MAX_SUMS, Sums};
+use super::{LineRef, MAX_SUMS, Sums};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 
@@ -38,7 +38,7 @@ pub struct SumsTree {
 impl SumsTree {
     /// Computes the tree of a `B3SUMS`.
     pub fn of(sums: &Sums) -> Self {
-        let mut groups = Groups::default();
+        let mut groups = TreeWriter::default();
         // Writing to memory does not fail.
         let _ = sums.write_to(&mut groups);
         groups.finish()
@@ -147,15 +147,23 @@ pub(super) fn value(offset: u64, bytes: &[u8]) -> ChainingValue {
 
 /// The tree of what is written to it.
 #[derive(Default)]
-struct Groups {
+pub(crate) struct TreeWriter {
     hasher: blake3::Hasher,
     /// How many bytes of the current group have been hashed.
     filled: u64,
     groups: Vec<ChainingValue>,
 }
 
-impl Groups {
-    fn finish(mut self) -> SumsTree {
+impl TreeWriter {
+    /// Appends a line.
+    pub(crate) fn push(&mut self, line: LineRef<'_>) {
+        let mut text = Vec::new();
+        line.push_to(&mut text);
+        // Writing to memory does not fail.
+        let _ = self.write_all(&text);
+    }
+
+    pub(crate) fn finish(mut self) -> SumsTree {
         let length = self.groups.len() as u64 * GROUP + self.filled;
         self.groups.push(match self.groups.is_empty() {
             true => *self.hasher.finalize().as_bytes(),
@@ -165,7 +173,7 @@ impl Groups {
     }
 }
 
-impl Write for Groups {
+impl Write for TreeWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.filled == GROUP {
             self.groups.push(self.hasher.finalize_non_root());

@@ -207,6 +207,18 @@ impl Cache {
         self.put(&self.table_path(index), bytes)
     }
 
+    /// As [`Cache::keep_table`], of a table that `write` passes on piece by piece.
+    ///
+    /// # Errors
+    /// Fails if the cache cannot be written to, or as `write` does.
+    pub(crate) fn keep_table_by(
+        &self,
+        index: &Digest,
+        write: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>,
+    ) -> Result<()> {
+        files::keep_by(&self.root, &self.table_path(index), write)
+    }
+
     /// Sets aside the table of an index, which led to wrong bytes. Returns whether there was one and it is
     /// gone.
     pub(crate) fn set_aside_table(&self, index: &Digest) -> bool {

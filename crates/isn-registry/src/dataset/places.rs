@@ -60,18 +60,19 @@ pub(super) enum Bytes<'b> {
 }
 
 impl Places {
-    /// Finds where `frames` can be read, and returns the numbers of the frames that are nowhere; `None` is a
-    /// frame that no pack contains. `at_hand` returns where a whole shard is; other shards are looked for in
-    /// the cache.
+    /// Finds where so many frames can be read, and returns the numbers of the frames that are nowhere.
+    /// `frame` returns `None` for one that no pack contains. `at_hand` returns where a whole shard is; other
+    /// shards are looked for in the cache.
     pub fn find(
         shards: &[ObjectRef],
-        frames: &[Option<FrameAt>],
+        count: usize,
+        frame: impl Fn(usize) -> Option<FrameAt>,
         at_hand: impl Fn(&ObjectRef) -> Option<AtHand>,
         cache: Option<&Cache>,
     ) -> (Places, Vec<usize>) {
-        let at = vec![(0, 0); frames.len()];
+        let at = vec![(0, 0); count];
         let mut places = Places { cache: cache.cloned(), at, ..Places::default() };
-        let missing = places.look(shards, frames, 0..frames.len(), at_hand, cache);
+        let missing = places.look(shards, frame, 0..count, at_hand, cache);
         (places, missing)
     }
 
@@ -79,7 +80,7 @@ impl Places {
     pub fn look(
         &mut self,
         shards: &[ObjectRef],
-        frames: &[Option<FrameAt>],
+        frame: impl Fn(usize) -> Option<FrameAt>,
         numbers: impl IntoIterator<Item = usize>,
         at_hand: impl Fn(&ObjectRef) -> Option<AtHand>,
         cache: Option<&Cache>,
@@ -88,7 +89,7 @@ impl Places {
         let mut known: Vec<Option<Vec<u32>>> = vec![None; shards.len()];
         let (mut missing, mut last) = (Vec::new(), 0u32);
         for number in numbers {
-            let frame = frames.get(number).copied().flatten();
+            let frame = frame(number);
             let shard = frame.and_then(|frame| shards.get(frame.shard as usize));
             let (Some(frame), Some(shard)) = (frame, shard) else {
                 missing.push(number);

@@ -39,7 +39,7 @@ pub fn verify(cache: &Cache, jobs: usize, progress: &dyn Progress) -> Result<(u6
 /// table is consistent in itself.
 fn is_right(runtime: &Runtime, cache: &Cache, index: &Digest) -> bool {
     let table = cache.look_at_table(index, Table::max_len(MAX_IMAGES));
-    let Some(table) = table.and_then(|bytes| Table::parse("table", &bytes).ok()) else { return false };
+    let Some(table) = table.and_then(|bytes| Table::parse("table", bytes).ok()) else { return false };
     // The cache stores objects as a registry does; its lists of packs are in `hints`.
     let hints = Box::new(Folder::new(&cache.root().join("hints")));
     let registry = Registry::over("the cache".into(), hints).with_cache(Some(cache.clone()));

@@ -1,5 +1,6 @@
 //! `isn export`: writes a version in the format of another tool. The output folder is whole or absent.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::cite::{CitationFormat, citation};
@@ -207,14 +208,16 @@ struct Plan<'a> {
     dataset: &'a Dataset,
     options: &'a ExportOptions<'a>,
     about: About<'a>,
-    /// The images of each shard, split by split.
-    shards: Vec<(Shard, Vec<u32>)>,
+    /// The images of each split, shuffled.
+    images: Vec<Vec<u32>>,
+    /// Each shard with the split's place in `images`, and its own images there.
+    shards: Vec<(Shard, usize, Range<usize>)>,
 }
 
 impl<'a> Plan<'a> {
     fn new(dataset: &'a Dataset, options: &'a ExportOptions<'a>) -> Result<Self> {
         let identity = dataset.identity();
-        let (mut splits, mut shards) = (Vec::new(), Vec::new());
+        let (mut splits, mut all, mut shards) = (Vec::new(), Vec::new(), Vec::new());
         for split in Split::ALL {
             let is_its =
                 |&image: &u32| dataset.path(image as usize).split('/').next() == Some(split.as_str());
@@ -225,18 +228,15 @@ impl<'a> Plan<'a> {
             // The same order as the first epoch of a dataset that consists of this split alone.
             let order = order(&identity.dataset, 0, 0, images.len() as u32, options.format.shuffle());
             let images: Vec<u32> = order.into_iter().map(|image| images[image as usize]).collect();
-            let lengths =
-                images.iter().map(|&image| dataset.length(image as usize)).collect::<Result<Vec<u64>>>()?;
-            splits.push((split, images.len() as u64, lengths.iter().sum()));
             let limit = if options.format.has_shards() { options.shard_bytes } else { u64::MAX };
-            let parts = cut(&lengths, limit);
-            let of = parts.len();
-            let mut rest = &images[..];
+            let (parts, bytes) = cut(images.iter().map(|&image| dataset.length(image as usize)), limit)?;
+            splits.push((split, images.len() as u64, bytes));
+            let (of, mut begin) = (parts.len(), 0);
             for (number, images) in parts.into_iter().enumerate() {
-                let (some, others) = rest.split_at(images);
-                rest = others;
-                shards.push((Shard { split, number, of, images }, some.to_vec()));
+                shards.push((Shard { split, number, of, images }, all.len(), begin..begin + images));
+                begin += images;
             }
+            all.push(images);
         }
         if dataset.is_empty() {
             return Err(Error::not_found(Missing::Image, "an image of that selection", &identity.pin));
@@ -254,7 +254,7 @@ impl<'a> Plan<'a> {
             pixels: options.format.has_pixels().then(|| size_of_all(dataset, options.size)).transpose()?,
             shard_bytes: options.shard_bytes,
         };
-        Ok(Plan { dataset, options, about, shards })
+        Ok(Plan { dataset, options, about, images: all, shards })
     }
 
     fn check_room(&self, to: &Path) -> Result<()> {
@@ -292,10 +292,11 @@ impl<'a> Plan<'a> {
     fn write_shard(
         &self,
         writer: &mut dyn Writer,
-        (shard, images): &(Shard, Vec<u32>),
+        (shard, split, range): &(Shard, usize, Range<usize>),
         progress: &dyn Progress,
     ) -> Result<()> {
         writer.begin(shard)?;
+        let images = &self.images[*split][range.clone()];
         let jobs = self.options.jobs;
         let read = |(): &mut (), &image: &u32| self.read(image);
         in_order(
@@ -360,11 +361,13 @@ fn size_of_all(dataset: &Dataset, size: Option<u32>) -> Result<(u32, u32)> {
     Ok(first)
 }
 
-/// Returns the number of images of each shard. A shard ends with the image that fills it.
-fn cut(lengths: &[u64], limit: u64) -> Vec<usize> {
-    let (mut parts, mut images, mut bytes) = (Vec::new(), 0, 0u64);
+/// Returns the number of images of each shard, and the sum of the lengths. A shard ends with the image that
+/// fills it.
+fn cut(lengths: impl Iterator<Item = Result<u64>>, limit: u64) -> Result<(Vec<usize>, u64)> {
+    let (mut parts, mut images, mut bytes, mut sum) = (Vec::new(), 0, 0u64, 0);
     for length in lengths {
-        (images, bytes) = (images + 1, bytes + length);
+        let length = length?;
+        (images, bytes, sum) = (images + 1, bytes + length, sum + length);
         if bytes >= limit {
             parts.push(images);
             (images, bytes) = (0, 0);
@@ -373,7 +376,7 @@ fn cut(lengths: &[u64], limit: u64) -> Vec<usize> {
     if images > 0 {
         parts.push(images);
     }
-    parts
+    Ok((parts, sum))
 }
 
 #[cfg(test)]
@@ -385,10 +388,11 @@ mod tests {
 
     #[test]
     fn shards_end_with_the_image_that_fills_them() {
-        assert_eq!(cut(&[5, 5, 5, 1, 20, 1], 10), [2, 3, 1]);
-        assert_eq!(cut(&[5, 5], 10), [2]);
-        assert_eq!(cut(&[5, 5], u64::MAX), [2]);
-        assert_eq!(cut(&[], 10), [0; 0]);
+        let cut = |lengths: &[u64], limit| cut(lengths.iter().copied().map(Ok), limit).unwrap();
+        assert_eq!(cut(&[5, 5, 5, 1, 20, 1], 10), (vec![2, 3, 1], 37));
+        assert_eq!(cut(&[5, 5], 10), (vec![2], 10));
+        assert_eq!(cut(&[5, 5], u64::MAX), (vec![2], 10));
+        assert_eq!(cut(&[], 10), (vec![], 0));
     }
 
     /// The vectors are `demobirds@1.0` in every format that this binary supports, with shards of 1 MB and

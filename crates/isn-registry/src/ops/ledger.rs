@@ -207,7 +207,7 @@ pub fn check(file: &RecipeFile, source: Option<&Path>) -> Result<CheckReport> {
     let (settled, mut said) = match source {
         Some(source) => {
             let source = Source::open(&recipe.source, source, &recipe.classes)?;
-            let images = source.images.iter().map(|image| (image.id.as_str(), &image.class));
+            let images = source.images.iter().map(|image| (image.id, image.class));
             let settled = spec.policy.settle(&ledger, &recipe.classes, images);
             let said = Ids::new(&source).check(recipe, &settled, ties);
             (settled, said)

@@ -32,7 +32,7 @@ use isn_format::index::{Full, Images};
 use isn_format::manifest::Manifest;
 use isn_format::object::ObjectKind;
 use isn_format::split::Split;
-use isn_format::table::{FrameAt, Table};
+use isn_format::table::{FrameAt, Placement, Table};
 use isn_format::tree::{CLASSES, Selection};
 
 /// What error messages call a table.
@@ -147,7 +147,7 @@ impl Opening<'_> {
     fn kept(&self, manifest: &Manifest) -> Result<Option<Description<Table>>> {
         let (index, cap) = (&manifest.objects.index.blake3, Table::max_len(manifest.images));
         let table = self.client.cache.as_ref().and_then(|cache| cache.table(index, cap));
-        let Some(table) = table.and_then(|bytes| Table::parse(TABLE, &bytes).ok()) else { return Ok(None) };
+        let Some(table) = table.and_then(|bytes| Table::parse(TABLE, bytes).ok()) else { return Ok(None) };
         let (kind, classes) = (ObjectKind::Classes, &manifest.objects.classes);
         let classes_csv = self.runtime.block_on(self.registry.object(kind, classes))?;
         let classes_what = self.registry.locate(kind, &classes.blake3);
@@ -168,8 +168,13 @@ impl Opening<'_> {
             (true, Some(_)) => None,
             (true, None) => self.registry.right_shard_at_hand(shard),
         };
-        let (mut places, missing) =
-            Places::find(table.shards(), &frames(table, rows), at_hand, cache.filter(|_| in_pieces));
+        let (mut places, missing) = Places::find(
+            table.shards(),
+            rows.len(),
+            frame(table, rows),
+            at_hand,
+            cache.filter(|_| in_pieces),
+        );
         let missing = self.look_in_trees(&mut places, table, rows, missing);
         (places, missing)
     }
@@ -215,16 +220,26 @@ impl Opening<'_> {
 
     /// Makes the table anew, and fetches what is not on this machine.
     fn fetched(mut self, head: Head) -> Result<Dataset> {
-        let snapshot = self.runtime.block_on(complete(&self.registry, head))?;
-        let all = Images::all(snapshot.index());
-        let mut packs = self.runtime.block_on(self.registry.packs(&snapshot, &all))?;
+        let (mut snapshot, mut packs) = self.described(head)?;
         // A pin that is not kept is asked for again.
         let _ = self.registry.keep_pin(&snapshot);
         if let Some(cache) = &self.client.cache {
             self.registry = self.registry.with_cache(Some(cache.clone()));
         }
+        if let Some(places) = self.all_at_hand(&snapshot, &packs) {
+            // The table is read when the lists are not in memory any more.
+            let head = snapshot.head;
+            drop(packs);
+            if let Some(description) = self.kept(&head.manifest)? {
+                let rows = self.select(&head.manifest, &description)?;
+                let dataset = self.dataset(&head, description, rows, places, Basis::Packs);
+                return Ok(dataset.with_warnings(self.registry.complaints()));
+            }
+            (snapshot, packs) = self.described(head)?;
+        }
         // The images come by one list of packs, as the table does.
         let mut needs_cache = false;
+        let all = Images::all(snapshot.index());
         let dataset =
             images::by_any_list(self.runtime, &self.registry, (&snapshot, &all), &mut packs, |packs| {
                 self.by(packs, &snapshot, &mut needs_cache)
@@ -240,6 +255,30 @@ impl Opening<'_> {
         Ok(dataset.with_warnings(self.registry.complaints()))
     }
 
+    /// Reads the lists of the version.
+    fn described(&self, head: Head) -> Result<(Snapshot, Packs)> {
+        let snapshot = self.runtime.block_on(complete(&self.registry, head))?;
+        let all = Images::all(snapshot.index());
+        let packs = self.runtime.block_on(self.registry.packs(&snapshot, &all))?;
+        drop(all);
+        Ok((snapshot, packs))
+    }
+
+    /// Finds the images if all are wanted and on this machine, and writes the table to the cache.
+    fn all_at_hand(&self, snapshot: &Snapshot, packs: &Packs) -> Option<Places> {
+        let cache = self.client.cache.as_ref()?;
+        if self.is_anew || !self.options.selection.is_all() {
+            return None;
+        }
+        let (index, at_hand) = (snapshot.index(), |shard: &_| self.registry.shard_at_hand(shard));
+        let placement = Placement::new(index, packs);
+        let frame = |row| placement.frame(row);
+        let (places, missing) = Places::find(placement.shards(), index.len(), frame, at_hand, Some(cache));
+        let table = &snapshot.head.manifest.objects.index.blake3;
+        let is_kept = || cache.keep_table_by(table, |out| placement.write(snapshot.sums(), out)).is_ok();
+        (missing.is_empty() && is_kept()).then_some(places)
+    }
+
     /// Makes the table from `packs`, and fetches what is not on this machine. Sets `needs_cache` if images
     /// would have to be fetched, and there is no cache.
     fn by(&self, packs: &Packs, snapshot: &Snapshot, needs_cache: &mut bool) -> Result<Dataset> {
@@ -247,7 +286,7 @@ impl Opening<'_> {
         let table = Table::new(snapshot.index(), snapshot.sums(), packs)?;
         // Keeping the table only saves work for the next run.
         let _ = cache
-            .map(|cache| cache.keep_table(&snapshot.head.manifest.objects.index.blake3, &table.to_bytes()));
+            .map(|cache| cache.keep_table(&snapshot.head.manifest.objects.index.blake3, table.to_bytes()));
         let (manifest, classes_csv) = (&snapshot.head.manifest, snapshot.classes_csv().to_vec());
         let description = Description::new((TABLE, table), (CLASSES, classes_csv), manifest)?;
         let rows = self.select(manifest, &description)?;
@@ -276,7 +315,7 @@ impl Opening<'_> {
         let missing = if self.is_anew {
             // What was found before stays where it was checked: these packs say nothing about it.
             let (table, missing) = (description.rows(), first_missing.iter().copied());
-            places.look(table.shards(), &frames(table, &rows), missing, |_| None, Some(cache))
+            places.look(table.shards(), frame(table, &rows), missing, |_| None, Some(cache))
         } else {
             let missing;
             (places, missing) = self.places(description.rows(), &rows, true);
@@ -313,9 +352,9 @@ fn select(
     Ok((0..table.images() as u32).filter(|&image| includes(table.path(image as usize))).collect())
 }
 
-/// Returns where the images of `rows` are in shards.
-fn frames(table: &Table, rows: &[u32]) -> Vec<Option<FrameAt>> {
-    rows.iter().map(|&row| table.record(row as usize)?.frame).collect()
+/// Returns what tells where the images of `rows` are in shards.
+fn frame<'t>(table: &'t Table, rows: &'t [u32]) -> impl Fn(usize) -> Option<FrameAt> + 't {
+    |image| table.record(*rows.get(image)? as usize)?.frame
 }
 
 /// Whether a file has this hash.
@@ -434,10 +473,10 @@ pub(super) mod tests {
         open(home.path(), &[], Verify::Once).unwrap();
         let table = cache.table(&snapshot.head.manifest.objects.index.blake3, u64::MAX).unwrap();
         let dataset = |verify| {
-            let table = Table::parse("table", &table).unwrap();
+            let table = Table::parse("table", table.clone()).unwrap();
             let rows: Vec<u32> = (0..table.images() as u32).collect();
-            let frames: Vec<_> = rows.iter().map(|&row| table.record(row as usize).unwrap().frame).collect();
-            let (places, missing) = Places::find(table.shards(), &frames, |_| None, Some(&cache));
+            let (places, missing) =
+                Places::find(table.shards(), rows.len(), frame(&table, &rows), |_| None, Some(&cache));
             assert!(missing.is_empty());
             let manifest = &snapshot.head.manifest;
             let classes = (CLASSES, snapshot.classes_csv().to_vec());
@@ -463,7 +502,7 @@ pub(super) mod tests {
         let decoded = decode_rgb(&files[9], ExifOrientation::Ignore).unwrap();
         assert_eq!((decoded.width, decoded.height), whole.size(9).unwrap());
 
-        let shard = Table::parse("table", &table).unwrap().shards()[0].blake3;
+        let shard = Table::parse("table", table.clone()).unwrap().shards()[0].blake3;
         let pieces = cache.pieces(&shard);
         let mut bytes = std::fs::read(&pieces[0].path).unwrap();
         let middle = bytes.len() / 2;

@@ -68,8 +68,7 @@ pub fn verify_source(
         true => Some(Inputs::of_version(&runtime, &registry, &snapshot)?.settle(source)?.corrections),
         false => None,
     };
-    let places: HashMap<&str, usize> =
-        (0..source.images.len()).map(|at| (source.images[at].id.as_str(), at)).collect();
+    let places: HashMap<&str, usize> = source.images.ids().zip(0..).collect();
     let (mut there, mut missing) = (Vec::new(), Vec::new());
     let sources = runtime.block_on(registry.sources(&snapshot))?;
     let full = Full { index: snapshot.index(), sources: &sources };
@@ -86,7 +85,7 @@ pub fn verify_source(
     let mut differing = Vec::new();
     progress.begin("verify source", Unit::Images, there.len() as u64);
     let hash = |(): &mut (), (_, at): &(FullRow<'_>, usize)| -> Result<Digest> {
-        source.read(&source.images[*at]).map(|bytes| Digest::of(&bytes))
+        source.read(source.images.get(*at)).map(|bytes| Digest::of(&bytes))
     };
     let compared = in_order(
         jobs,
@@ -100,10 +99,10 @@ pub fn verify_source(
             if found != row.source_blake3() {
                 let why =
                     format!("its source file differs: BLAKE3 {found}, released {}", row.source_blake3());
-                let path = source.images[at].path.clone();
+                let path = source.images.get(at).path.to_owned();
                 differing.push(difference(row, Some(path), Blame::SourceFile, why));
             } else if let Some(why) = corrections.as_ref().and_then(|all| reclassed(row, source, at, all)) {
-                let path = source.images[at].path.clone();
+                let path = source.images.get(at).path.to_owned();
                 differing.push(difference(row, Some(path), Blame::Recipe, why));
             }
             progress.advance(1);
@@ -126,7 +125,7 @@ pub fn verify_source(
 /// Says that an image has another class in the files of the source than when the version was built; `None` if
 /// it has not, or if that cannot be known, since the corrections give it the released class.
 fn reclassed(row: FullRow<'_>, source: &Source, at: usize, corrections: &Corrections) -> Option<String> {
-    let class = &source.images[at].class;
+    let class = source.images.class(at);
     match corrections.get(row.source()).map(|correction| &correction.action) {
         Some(Action::Relabel(to)) if to == class => {
             Some(format!("the source says class {class}, to which a correction relabels it"))

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::Planned;
+use super::Slots;
 use crate::source::{Source, SourceImage};
 use isn_format::class::ClassId;
 use isn_format::groups::Groups;
@@ -36,17 +36,12 @@ impl<'a> Division<'a> {
             (SplitPolicy::Keep, None) => self.images().map(|image| image.split).collect(),
             (SplitPolicy::Threshold(draw), None) => self.threshold(draw),
             (SplitPolicy::Pool(draw), None) => {
-                self.quota(draw, |image| self.groups.of(&image.id).map(|_| Split::Train), problems)
+                self.quota(draw, |image| self.groups.of(image.id).map(|_| Split::Train), problems)
             }
             (SplitPolicy::TopUp(draw), None) => {
-                let val: HashSet<&str> = self
-                    .source
-                    .images
-                    .iter()
-                    .filter(|i| i.split == Split::Val)
-                    .map(|i| i.id.as_str())
-                    .collect();
-                let fixed = |image: &SourceImage| match self.groups.of(&image.id) {
+                let val: HashSet<&str> =
+                    self.source.images.iter().filter(|i| i.split == Split::Val).map(|i| i.id).collect();
+                let fixed = |image: SourceImage<'_>| match self.groups.of(image.id) {
                     Some(group) if group.iter().any(|id| val.contains(id.as_str())) => Some(Split::Val),
                     Some(_) => Some(Split::Train),
                     None => (image.split == Split::Val).then_some(Split::Val),
@@ -58,19 +53,19 @@ impl<'a> Division<'a> {
         splits
     }
 
-    fn images(&self) -> impl Iterator<Item = &'a SourceImage> {
+    fn images(&self) -> impl Iterator<Item = SourceImage<'a>> {
         let source = self.source;
-        self.kept.iter().map(move |&at| &source.images[at])
+        self.kept.iter().map(move |&at| source.images.get(at))
     }
 
-    fn image(&self, position: usize) -> &'a SourceImage {
-        &self.source.images[self.kept[position]]
+    fn image(&self, position: usize) -> SourceImage<'a> {
+        self.source.images.get(self.kept[position])
     }
 
     /// Returns each image's split in an earlier version. A new image goes to train, where it does not change
     /// what models are compared on.
     fn inherited(&self, previous: &Assignments, problems: &mut Vec<String>) -> Vec<Split> {
-        let mut inherited = |image: &SourceImage| match previous.get(&image.id) {
+        let mut inherited = |image: SourceImage<'_>| match previous.get(image.id) {
             Some(row) if row.class == image.class => row.split,
             Some(row) => {
                 problems.push(format!(
@@ -87,8 +82,8 @@ impl<'a> Division<'a> {
 
     /// Draws the split of each image by the key of its group, or by its own.
     fn threshold(&self, draw: &Draw) -> Vec<Split> {
-        let split = |image: &SourceImage| {
-            let unit = self.groups.of(&image.id).map_or(image.id.as_str(), |group| group[0].as_str());
+        let split = |image: SourceImage<'_>| {
+            let unit = self.groups.of(image.id).map_or(image.id, |group| group[0].as_str());
             match (pooled(image), falls_below(draw.val, &draw.salt, unit)) {
                 (false, _) => image.split,
                 (true, true) => Split::Val,
@@ -103,7 +98,7 @@ impl<'a> Division<'a> {
     fn quota(
         &self,
         draw: &Draw,
-        fixed: impl Fn(&SourceImage) -> Option<Split>,
+        fixed: impl Fn(SourceImage<'a>) -> Option<Split>,
         problems: &mut Vec<String>,
     ) -> Vec<Split> {
         let mut splits: Vec<Split> =
@@ -111,7 +106,7 @@ impl<'a> Division<'a> {
         for (class, pool) in self.pools() {
             let mut quota = draw.val.quota(pool.n);
             let mut free = Vec::new();
-            let grouped = pool.positions.iter().any(|&at| self.groups.of(&self.image(at).id).is_some());
+            let grouped = pool.positions.iter().any(|&at| self.groups.of(self.image(at).id).is_some());
             for position in pool.positions {
                 match fixed(self.image(position)) {
                     Some(split) => {
@@ -128,7 +123,7 @@ impl<'a> Division<'a> {
                     free.len()
                 ));
             }
-            let ids: Vec<&str> = free.iter().map(|&position| self.image(position).id.as_str()).collect();
+            let ids: Vec<&str> = free.iter().map(|&position| self.image(position).id).collect();
             for drawn in draw_val(&draw.salt, class, quota, &ids) {
                 splits[free[drawn]] = Split::Val;
             }
@@ -138,11 +133,11 @@ impl<'a> Division<'a> {
 
     fn pools(&self) -> BTreeMap<&'a ClassId, Pool> {
         let mut pools: BTreeMap<&ClassId, Pool> = BTreeMap::new();
-        for image in self.source.images.iter().filter(|image| pooled(image)) {
-            pools.entry(&image.class).or_default().n += 1;
+        for image in self.source.images.iter().filter(|image| pooled(*image)) {
+            pools.entry(image.class).or_default().n += 1;
         }
-        for (position, image) in self.images().enumerate().filter(|(_, image)| pooled(image)) {
-            pools.entry(&image.class).or_default().positions.push(position);
+        for (position, image) in self.images().enumerate().filter(|(_, image)| pooled(*image)) {
+            pools.entry(image.class).or_default().positions.push(position);
         }
         pools
     }
@@ -153,7 +148,7 @@ impl<'a> Division<'a> {
     fn unite(&self, splits: &mut [Split], problems: &mut Vec<String>) {
         let mut by_group: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (position, image) in self.images().enumerate() {
-            if let Some(group) = self.groups.of(&image.id) {
+            if let Some(group) = self.groups.of(image.id) {
                 by_group.entry(&group[0]).or_default().push(position);
             }
         }
@@ -179,21 +174,20 @@ impl<'a> Division<'a> {
 }
 
 /// Whether a draw decides an image's split. Images that the source sets aside as test stay there.
-fn pooled(image: &SourceImage) -> bool {
+fn pooled(image: SourceImage<'_>) -> bool {
     image.split != Split::Test
 }
 
-/// Returns the images that exceed the caps of a class in a split, as positions in `images`. Those with the
+/// Returns the images that exceed the caps of a class in a split, as positions in `slots`. Those with the
 /// highest keys are surplus.
-pub(super) fn surplus(
-    recipe: &Recipe,
-    source: &Source,
-    images: &[Planned],
-    balance: &Balance,
-) -> HashSet<usize> {
+pub(super) fn surplus(recipe: &Recipe, source: &Source, slots: &Slots, balance: &Balance) -> HashSet<usize> {
+    let mut surplus = HashSet::new();
+    if balance.caps.is_empty() && !balance.equal {
+        return surplus;
+    }
     let mut by_cell: BTreeMap<(Split, &ClassId), Vec<usize>> = BTreeMap::new();
-    for (at, image) in images.iter().enumerate() {
-        by_cell.entry((image.split, &image.class)).or_default().push(at);
+    for (at, slot) in slots.all.iter().enumerate() {
+        by_cell.entry((slot.split, slots.class(*slot))).or_default().push(at);
     }
     let mut caps: HashMap<Split, usize> =
         balance.caps.iter().map(|(split, cap)| (*split, *cap as usize)).collect();
@@ -206,12 +200,11 @@ pub(super) fn surplus(
             *cap = smallest.min(*cap);
         }
     }
-    let mut surplus = HashSet::new();
     for ((split, _), mut cell) in by_cell {
         let cap = caps.get(&split).copied().unwrap_or(usize::MAX);
         if cell.len() > cap {
             cell.sort_by_cached_key(|&at| {
-                let id = &source.images[images[at].source].id;
+                let id = source.images.id(slots.all[at].source as usize);
                 balance_key(recipe.name.as_str(), id)
             });
             surplus.extend(cell.into_iter().skip(cap));

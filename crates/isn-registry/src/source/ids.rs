@@ -18,9 +18,9 @@ const TOLD: usize = 20;
 /// The images of a source, by their ids.
 pub(crate) struct Ids<'s> {
     source: &'s Source,
-    by_id: OnceCell<HashMap<&'s str, &'s SourceImage>>,
+    by_id: OnceCell<HashMap<&'s str, SourceImage<'s>>>,
     /// By the last segment of the id, upper and lower case alike.
-    by_name: OnceCell<HashMap<String, Vec<&'s SourceImage>>>,
+    by_name: OnceCell<HashMap<String, Vec<SourceImage<'s>>>>,
 }
 
 /// What is wrong with the ids that a ledger and groups have, in words.
@@ -61,8 +61,8 @@ impl<'s> Ids<'s> {
         Ids { source, by_id: OnceCell::new(), by_name: OnceCell::new() }
     }
 
-    fn by_id(&self) -> &HashMap<&'s str, &'s SourceImage> {
-        let all = || self.source.images.iter().map(|image| (image.id.as_str(), image)).collect();
+    fn by_id(&self) -> &HashMap<&'s str, SourceImage<'s>> {
+        let all = || self.source.images.iter().map(|image| (image.id, image)).collect();
         self.by_id.get_or_init(all)
     }
 
@@ -73,29 +73,29 @@ impl<'s> Ids<'s> {
 
     /// Returns the class in the source of the image with this id.
     pub(crate) fn class_of(&self, id: &str) -> Option<&'s ClassId> {
-        self.by_id().get(id).map(|image| &image.class)
+        self.by_id().get(id).map(|image| image.class)
     }
 
     /// Returns the ids, at most two, of which this one is probably another form: the path of the image, with
     /// or without its extension, less or more of the path than the id has, or other letters' case.
     fn near(&self, id: &str) -> Vec<&'s str> {
         let by_name = self.by_name.get_or_init(|| {
-            let mut all: HashMap<String, Vec<&SourceImage>> = HashMap::new();
-            for image in &self.source.images {
-                all.entry(name_of(&image.id)).or_default().push(image);
+            let mut all: HashMap<String, Vec<SourceImage<'_>>> = HashMap::new();
+            for image in self.source.images.iter() {
+                all.entry(name_of(image.id)).or_default().push(image);
             }
             all
         });
         let path = image_stem(id).unwrap_or(id);
         let names = [id, path].into_iter().filter_map(|path| by_name.get(&name_of(path)));
-        let mut images: Vec<&SourceImage> = names.flatten().copied().collect();
-        images.dedup_by_key(|image| &image.id);
-        let exact = images.iter().find(|image| image.path == id || image_stem(&image.path) == Some(path));
+        let mut images: Vec<SourceImage<'s>> = names.flatten().copied().collect();
+        images.dedup_by_key(|image| image.id);
+        let exact = images.iter().find(|image| image.path == id || image_stem(image.path) == Some(path));
         if let Some(exact) = exact {
-            return vec![&exact.id];
+            return vec![exact.id];
         }
-        images.retain(|image| [id, path].iter().any(|path| is_part(&image.id, path)));
-        images.into_iter().map(|image| image.id.as_str()).take(2).collect()
+        images.retain(|image| [id, path].iter().any(|path| is_part(image.id, path)));
+        images.into_iter().map(|image| image.id).take(2).collect()
     }
 
     /// Checks that decisions, groups and pairs are about images of the source, and whether any claim is. What
@@ -206,16 +206,19 @@ mod tests {
     use isn_format::split::Split;
 
     fn source(ids: &[&str]) -> Source {
-        let image = |id: &&str| SourceImage {
-            id: (*id).into(),
-            class: "ant".parse().unwrap(),
+        let class = "ant".parse().unwrap();
+        let paths: Vec<String> =
+            ids.iter().map(|id| format!("{}.JPG", id.replace("train/", "Training/"))).collect();
+        let images = ids.iter().zip(&paths).map(|(id, path)| SourceImage {
+            id,
+            class: &class,
             split: Split::Train,
-            path: format!("{}.JPG", id.replace("train/", "Training/")),
+            path,
             len: 1,
             modified_ns: 0,
             position: Position::File,
-        };
-        Source::of_images(SourceKind::ImageFolder, ids.iter().map(image).collect())
+        });
+        Source::of_images(SourceKind::ImageFolder, images)
     }
 
     #[test]

@@ -61,7 +61,7 @@ fn open_with(root: &Path, indexes: &Path) -> Result<Source> {
 
 /// Returns the id, class, split and bytes of each image.
 fn contents(source: &Source) -> Vec<(String, String, Split, Vec<u8>)> {
-    let image = |i: &SourceImage| (i.id.clone(), i.class.to_string(), i.split, source.read(i).unwrap());
+    let image = |i: SourceImage<'_>| (i.id.to_owned(), i.class.to_string(), i.split, source.read(i).unwrap());
     source.images.iter().map(image).collect()
 }
 
@@ -74,8 +74,8 @@ fn archives_have_what_folders_have_in_the_same_order() {
     assert_eq!(contents(&a), contents(&b));
     assert_eq!(a.images.len(), 5);
     assert_eq!(b.layout.to_string(), "official archives (2 tars)");
-    assert_eq!(b.images[0].path, "ILSVRC2012_img_train.tar/n01614925.tar/n01614925_10.JPEG");
-    assert_eq!(b.images[3].path, "ILSVRC2012_img_val.tar/ILSVRC2012_val_00000128.JPEG");
+    assert_eq!(b.images.get(0).path, "ILSVRC2012_img_train.tar/n01614925.tar/n01614925_10.JPEG");
+    assert_eq!(b.images.get(3).path, "ILSVRC2012_img_val.tar/ILSVRC2012_val_00000128.JPEG");
     assert_eq!((a.warnings, b.warnings), (Vec::new(), Vec::new()));
 
     // One archive beside an unpacked folder, or alone.
@@ -287,14 +287,16 @@ fn what_is_no_file_is_not_opened() {
 fn kaggles_layout_is_found_from_every_level_and_its_labels_are_compared() {
     let deep: Vec<String> = FILES.iter().map(|path| format!("ILSVRC/Data/CLS-LOC/{path}")).collect();
     let root = folder(&deep.iter().map(String::as_str).collect::<Vec<_>>());
-    let ids = |source: &Source| source.images.iter().map(|image| image.id.clone()).collect::<Vec<_>>();
+    let ids = |source: &Source| source.images.iter().map(|image| image.id.to_owned()).collect::<Vec<_>>();
     let expected = ids(&open(folder(&FILES).path()).unwrap());
     for level in ["", "ILSVRC", "ILSVRC/Data", "ILSVRC/Data/CLS-LOC"] {
         let source = open(&root.path().join(level)).unwrap();
         assert_eq!((ids(&source), source.layout), (expected.clone(), SourceLayout::Kaggle), "{level}");
-        assert!(source.read(&source.images[0]).is_ok());
+        assert!(source.read(source.images.get(0)).is_ok());
     }
-    assert!(open(root.path()).unwrap().images[0].path.starts_with("ILSVRC/Data/CLS-LOC/train/n01614925/"));
+    assert!(
+        open(root.path()).unwrap().images.get(0).path.starts_with("ILSVRC/Data/CLS-LOC/train/n01614925/")
+    );
 
     let rows = "ImageId,PredictionString\nILSVRC2012_val_00000318,n01622779 85 1 499 272 n01622779 1 2 3 4 \n\
                 ILSVRC2012_val_00000128,n01616318 1 1 2 2 \nILSVRC2012_val_00000001,\nnothing,n01614925 1 1 2 2\n";
@@ -396,16 +398,19 @@ mod parquet_files {
         let source = open(root.path()).unwrap();
         assert_eq!(contents(&open(folders.path()).unwrap()), contents(&source));
         assert_eq!(source.layout.to_string(), "Hugging Face parquet (3 files)");
-        assert_eq!(source.images[0].path, "data/train-00001-of-00002.parquet/n01614925_10_n01614925.JPEG");
+        assert_eq!(
+            source.images.get(0).path,
+            "data/train-00001-of-00002.parquet/n01614925_10_n01614925.JPEG"
+        );
         // Images can be read in any order, and more than once.
         for at in [4, 0, 3, 1, 2, 2, 0, 4, 3] {
-            let image = &source.images[at];
+            let image = source.images.get(at);
             let expected = FILES.iter().find(|path| path.contains(&format!("{}.", image.id))).unwrap();
             assert_eq!(source.read(image).unwrap(), expected.as_bytes());
         }
         let mut order: Vec<usize> = (0..5).collect();
         source.sort_for_reading(&mut order, |at| *at);
-        let positions: Vec<Position> = order.iter().map(|at| source.images[*at].position).collect();
+        let positions: Vec<Position> = order.iter().map(|at| source.images.get(*at).position).collect();
         assert!(positions.is_sorted());
         // The folder that contains the files themselves works too.
         assert_eq!(open(&root.path().join("data")).unwrap().images.len(), 5);
@@ -423,7 +428,7 @@ mod parquet_files {
             Source::open(&SourceSpec::new(SourceKind::Ilsvrc2012), root.path(), &classes(&[EAGLE])).unwrap();
         let mut order: Vec<usize> = (0..500).collect();
         source.sort_for_reading(&mut order, |at| *at);
-        let read = |(): &mut (), at: &usize| source.read(&source.images[*at]).unwrap();
+        let read = |(): &mut (), at: &usize| source.read(source.images.get(*at)).unwrap();
         crate::parallel::in_order(
             4,
             32,
@@ -431,7 +436,7 @@ mod parquet_files {
             || (),
             read,
             |at, bytes| {
-                let number: u32 = source.images[order[at]].id[10..].parse().unwrap();
+                let number: u32 = source.images.get(order[at]).id[10..].parse().unwrap();
                 assert_eq!(bytes, number.to_le_bytes().repeat(50));
                 Ok::<(), ()>(())
             },
@@ -480,7 +485,7 @@ mod parquet_files {
         let bytes = fs::read(&path).unwrap();
         let source = open(root.path()).unwrap();
         fs::write(&path, [&bytes[..], b"x"].concat()).unwrap();
-        let error = source.read(&source.images[0]).unwrap_err().to_string();
+        let error = source.read(source.images.get(0)).unwrap_err().to_string();
         assert!(error.contains("changed while it was read"), "{error}");
         for cut in [0, 3, 4, 8, bytes.len() / 2, bytes.len() - 9, bytes.len() - 1] {
             fs::write(&path, &bytes[..cut]).unwrap();

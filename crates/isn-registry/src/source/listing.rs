@@ -10,7 +10,7 @@ use std::time::UNIX_EPOCH;
 #[cfg(feature = "parquet")]
 use super::parquet;
 use super::tar::{self, Indexes};
-use super::{Absent, Holders, LeftOut, Position, Source, SourceImage, SourceLayout, Survey, join};
+use super::{Absent, Holders, Images, LeftOut, Position, Source, SourceImage, SourceLayout, Survey, join};
 use crate::files;
 use isn_format::class::ClassId;
 use isn_format::error::{Error, Mistake, chain, count};
@@ -35,7 +35,7 @@ pub(super) struct Listing<'r> {
     /// Where indexes of tar files may be kept.
     pub(super) indexes: Option<Indexes>,
     pub(super) layout: SourceLayout,
-    pub(super) images: Vec<SourceImage>,
+    pub(super) images: Images,
     pub(super) tars: Vec<tar::Archive>,
     #[cfg(feature = "parquet")]
     pub(super) shards: Vec<parquet::Shard>,
@@ -103,7 +103,7 @@ impl<'r> Listing<'r> {
             root,
             indexes: indexes.cloned(),
             layout: SourceLayout::default(),
-            images: Vec::new(),
+            images: Images::default(),
             tars: Vec::new(),
             #[cfg(feature = "parquet")]
             shards: Vec::new(),
@@ -227,7 +227,8 @@ impl<'r> Listing<'r> {
         if len > MAX_IMAGE_LEN {
             return self.problem(format!("{path} has {len} bytes, and an image has at most {MAX_IMAGE_LEN}"));
         }
-        self.images.push(SourceImage { id, class: class.clone(), split, path, len, modified_ns, position });
+        let (id, path) = (&id[..], &path[..]);
+        self.images.push(&SourceImage { id, class, split, path, len, modified_ns, position });
     }
 
     /// Leaves out names in the folder `path`, which is one of `class` or of none. Warns about them in one
@@ -280,27 +281,27 @@ impl<'r> Listing<'r> {
                 ));
             }
         }
-        self.images.sort_unstable_by(|a, b| a.id.cmp(&b.id).then_with(|| a.path.cmp(&b.path)));
-        let twins: Vec<String> = self
-            .images
-            .windows(2)
-            .filter(|pair| pair[0].id == pair[1].id)
-            .map(|pair| {
-                let (one, other) = (&pair[0].path, &pair[1].path);
+        self.images.shrink();
+        self.images.sort_by(|a, b| a.id.cmp(b.id).then(a.path.cmp(b.path)));
+        let pairs = self.images.iter().zip(self.images.iter().skip(1));
+        let twins: Vec<String> = pairs
+            .filter(|(a, b)| a.id == b.id)
+            .map(|(a, b)| {
                 // Two spellings of a character look the same.
-                let (one, other) = match nfc(one) == nfc(other) {
-                    true => (one.escape_default().to_string(), other.escape_default().to_string()),
-                    false => (one.clone(), other.clone()),
+                let (one, other) = match nfc(a.path) == nfc(b.path) {
+                    true => (a.path.escape_default().to_string(), b.path.escape_default().to_string()),
+                    false => (a.path.to_owned(), b.path.to_owned()),
                 };
-                format!("{one} and {other} have one source id, {}: rename one", pair[0].id)
+                format!("{one} and {other} have one source id, {}: rename one", a.id)
             })
             .collect();
         twins.into_iter().for_each(|why| self.problem(why));
         match kind {
-            SourceKind::Ilsvrc2012 => self.images.sort_by_key(|image| image.split),
-            SourceKind::ImageFolder | SourceKind::List => {
-                self.images.sort_unstable_by(|a, b| a.path.cmp(&b.path))
-            }
+            // Images with one id are a problem.
+            SourceKind::Ilsvrc2012 => self
+                .images
+                .sort_by(|a, b| a.split.cmp(&b.split).then(a.id.cmp(b.id)).then(a.path.cmp(b.path))),
+            SourceKind::ImageFolder | SourceKind::List => self.images.sort_by(|a, b| a.path.cmp(b.path)),
         }
         // Two rows may be about one image.
         self.absent.sort_unstable_by(|a, b| a.id.cmp(&b.id));

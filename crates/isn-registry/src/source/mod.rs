@@ -8,6 +8,7 @@ mod container;
 pub(crate) mod ids;
 mod ilsvrc2012;
 mod image_folder;
+mod images;
 mod list;
 mod listing;
 pub(crate) mod look;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use self::image_folder::NO_SPLIT;
+pub use self::images::Images;
 pub(crate) use self::listing::{image_stem, is_litter};
 pub use self::tar::Indexes;
 pub(crate) use self::tar::MAX_INDEX;
@@ -106,18 +108,18 @@ pub enum Position {
 }
 
 /// One image of a source, not read yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceImage {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceImage<'i> {
     /// Its permanent name: the file stem in ILSVRC2012, else its path below the folder of its split or as a
     /// list has it, without its extension and with the name of the split before it.
-    pub id: String,
+    pub id: &'i str,
     /// Its class in the source.
-    pub class: ClassId,
+    pub class: &'i ClassId,
     /// Its split in the source.
     pub split: Split,
     /// Its path, as shown to the user, relative to the root with `/` between segments; for an image in an
     /// archive, the path of the archive followed by the path inside it.
-    pub path: String,
+    pub path: &'i str,
     /// Its length in bytes; 0 in a parquet file, where it is not known before reading.
     pub len: u64,
     /// The last modification time of its file, or of the archive that holds it, in nanoseconds since 1970.
@@ -138,7 +140,7 @@ pub struct Source {
     pub root: PathBuf,
     /// The images, with each `id` once. In ILSVRC2012 they are sorted by split and `id`, so the order is the
     /// same in all layouts; otherwise by the bytes of `path`.
-    pub images: Vec<SourceImage>,
+    pub images: Images,
     /// The images that a list has and the folder does not, sorted by `id`.
     pub absent: Vec<Absent>,
     /// The rows that name them, in words; of many, the first.
@@ -255,9 +257,9 @@ impl Source {
     }
 
     /// Returns the path of the file of `image`. For an image in an archive, returns the folder of the source.
-    pub fn path_of(&self, image: &SourceImage) -> PathBuf {
+    pub fn path_of(&self, image: SourceImage<'_>) -> PathBuf {
         match image.position {
-            Position::File => join(&self.root, &image.path),
+            Position::File => join(&self.root, image.path),
             _ => self.root.clone(),
         }
     }
@@ -268,7 +270,7 @@ impl Source {
     /// # Errors
     /// [`Error::Io`] if the file cannot be read; [`Error::Invalid`] if the file, or the archive that holds
     /// it, has changed since it was listed.
-    pub fn read(&self, image: &SourceImage) -> Result<Vec<u8>> {
+    pub fn read(&self, image: SourceImage<'_>) -> Result<Vec<u8>> {
         let gone = || Error::Internal(format!("{} is in no open archive", image.path));
         match image.position {
             Position::Tar { archive, offset } => {
@@ -295,7 +297,7 @@ impl Source {
     /// parquet file is read twice. Other layouts can be read in any order and are not sorted.
     pub(crate) fn sort_for_reading<T>(&self, things: &mut [T], at: impl Fn(&T) -> usize) {
         if matches!(self.layout, SourceLayout::Parquet { .. }) {
-            things.sort_by_key(|thing| self.images[at(thing)].position);
+            things.sort_by_key(|thing| self.images.get(at(thing)).position);
         }
     }
 }
@@ -337,7 +339,9 @@ impl Survey {
 #[cfg(test)]
 impl Source {
     /// Makes a source for tests that do not read images.
-    pub(crate) fn of_images(kind: SourceKind, images: Vec<SourceImage>) -> Self {
+    pub(crate) fn of_images<'i>(kind: SourceKind, of: impl IntoIterator<Item = SourceImage<'i>>) -> Self {
+        let mut images = Images::default();
+        of.into_iter().for_each(|image| images.push(&image));
         let layout = SourceLayout::ImageFolder;
         let (warnings, left_out) = (Vec::new(), Vec::new());
         Source {

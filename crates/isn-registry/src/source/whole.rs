@@ -57,10 +57,14 @@ pub(crate) fn counts(recipe: &Recipe, source: &Source) -> Vec<Count> {
         SourceKind::Ilsvrc2012 => &[Split::Train, Split::Val],
         SourceKind::ImageFolder | SourceKind::List => &Split::ALL,
     };
-    let there: HashSet<&str> = source.images.iter().map(|image| image.id.as_str()).collect();
+    let val = || source.images.iter().filter(|image| image.split == Split::Val).map(|image| image.id);
+    let there: HashSet<&str> = match recipe.source.kind {
+        SourceKind::Ilsvrc2012 => val().collect(),
+        SourceKind::ImageFolder | SourceKind::List => HashSet::new(),
+    };
     let mut all: HashMap<(&ClassId, Split), u64> = HashMap::new();
-    for image in &source.images {
-        *all.entry((&image.class, image.split)).or_default() += 1;
+    for image in source.images.iter() {
+        *all.entry((image.class, image.split)).or_default() += 1;
     }
     let mut absent: HashMap<(&ClassId, Split), Vec<String>> = HashMap::new();
     for image in &source.absent {

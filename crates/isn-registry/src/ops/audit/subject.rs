@@ -104,7 +104,7 @@ enum Storage {
         files: Vec<String>,
     },
     /// As a build reads them: perhaps from archives.
-    Source(Source),
+    Source(Box<Source>),
     Version(Box<Version>),
     Build(Box<Version>),
 }
@@ -225,13 +225,13 @@ impl Subject {
         let more = (more > 0).then(|| format!("{more} more like this: `isn source check` names all"));
         wrong.truncate(TOLD);
         let warnings = wrong.into_iter().chain(more).chain(source.warnings.drain(..)).collect();
-        source.images.sort_by(|a, b| a.path.cmp(&b.path));
+        source.images.sort_by(|a, b| a.path.cmp(b.path));
         let has_splits = source.images.iter().any(|image| image.split != Split::Train);
         let items = source.images.iter().map(|image| Item {
             path: image.path[inside.len()..].to_owned(),
             class: Some(image.class.clone()),
             split: has_splits.then_some(image.split),
-            source_id: image.id.clone(),
+            source_id: image.id.to_owned(),
         });
         Ok(Some(Subject {
             what: root.display().to_string(),
@@ -243,7 +243,7 @@ impl Subject {
             judged: Judged::default(),
             orientation: recipe.image.exif_orientation,
             naming: Naming::Known,
-            storage: Storage::Source(source),
+            storage: Storage::Source(Box::new(source)),
         }))
     }
 
@@ -342,9 +342,11 @@ impl Subject {
     pub fn read(&self, at: usize) -> Result<Vec<u8>> {
         match &self.storage {
             Storage::Folder { root, files } => files::read_beside(&join(root, &files[at]), MAX_IMAGE_LEN),
-            Storage::Source(source) => match source.images[at].position {
-                Position::File => files::read_beside(&source.path_of(&source.images[at]), MAX_IMAGE_LEN),
-                _ => source.read(&source.images[at]),
+            Storage::Source(source) => match source.images.get(at) {
+                image if image.position == Position::File => {
+                    files::read_beside(&source.path_of(image), MAX_IMAGE_LEN)
+                }
+                image => source.read(image),
             },
             Storage::Version(version) => version.read(at),
             Storage::Build(version) => version.read(at).map_err(build::of_build),
@@ -371,7 +373,7 @@ impl Subject {
             self.images.remove(*at);
             match &mut self.storage {
                 Storage::Folder { files, .. } => drop(files.remove(*at)),
-                Storage::Source(source) => drop(source.images.remove(*at)),
+                Storage::Source(source) => source.images.remove(*at),
                 Storage::Version(_) | Storage::Build(_) => {}
             }
         }

@@ -33,7 +33,7 @@ pub(super) fn open_source(options: &BuildOptions<'_>) -> Result<Source> {
 
 /// Returns the images of a version that the source lacks.
 fn missing(full: Full<'_>, survey: &Survey) -> Vec<Difference> {
-    let there: HashSet<&str> = survey.source.images.iter().map(|image| image.id.as_str()).collect();
+    let there: HashSet<&str> = survey.source.images.ids().collect();
     let lacking = full.rows().filter(|row| !there.contains(row.source()));
     lacking
         .map(|row| Difference {
@@ -71,13 +71,13 @@ impl<'a> Watch<'a> {
     }
 
     /// Compares an image's source file with the expected one. Returns whether the image is still to be built.
-    pub(super) fn is_right(&self, planned: &Planned, image: &SourceImage, found: &Digest) -> bool {
-        if let Some(expected) = self.expected.get(image.id.as_str()).filter(|expected| *expected != found) {
+    pub(super) fn is_right(&self, planned: &Planned, image: SourceImage<'_>, found: &Digest) -> bool {
+        if let Some(expected) = self.expected.get(image.id).filter(|expected| *expected != found) {
             self.is_wrong.store(true, Ordering::Relaxed);
             let difference = Difference {
                 image: planned.path.to_string(),
-                source_id: image.id.clone(),
-                source_path: Some(image.path.clone()),
+                source_id: image.id.to_owned(),
+                source_path: Some(image.path.to_owned()),
                 cause: Blame::SourceFile,
                 why: format!("its source file differs: BLAKE3 {found}, released {expected}"),
             };

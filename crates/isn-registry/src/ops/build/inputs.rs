@@ -177,7 +177,7 @@ impl Inputs {
     /// Settles the ledger for the images of `source`.
     pub(crate) fn settle(&self, source: &Source) -> Result<Settled> {
         let Some(spec) = &self.recipe.corrections else { return Ok(Settled::default()) };
-        let given = source.images.iter().map(|image| (image.id.as_str(), &image.class));
+        let given = source.images.iter().map(|image| (image.id, image.class));
         let settled = spec.policy.settle(&self.ledger, &self.recipe.classes, given);
         if settled.problems.is_empty() {
             return Ok(settled);

@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::shards::{Frame, Shards, Written};
+use super::spool::{Facts, Spool, SpoolReader};
+use super::stored::Stored;
 use crate::files::{self, Workplace};
 use crate::registry::{layout, publish};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, There};
 use isn_format::index::Row;
 use isn_format::object::{ObjectKind, ObjectRef};
-use isn_format::pack::{Entry, Pack};
+use isn_format::pack::Entry;
 
 /// The file with the digest of the job. Another job starts over.
 const JOB: &str = "job";
@@ -42,9 +44,11 @@ pub(super) fn finished_name(at: usize) -> String {
 pub(super) struct Journal {
     work: Workplace,
     root: PathBuf,
-    rows: Vec<Row>,
-    pack: Pack,
-    stored: HashSet<Digest>,
+    rows: Spool<Facts>,
+    entries: Spool<Entry>,
+    /// The finished shards.
+    finished: Vec<ObjectRef>,
+    stored: Stored,
     shards: Shards,
 }
 
@@ -62,10 +66,11 @@ impl Journal {
         work.own.folder(FINISHED)?;
         let mut journal = Journal {
             root: work.own.folder(BUILD)?,
+            rows: Spool::new(&work.own.join(FINISHED))?,
+            entries: Spool::new(&work.own.join(FINISHED))?,
             work,
-            rows: Vec::new(),
-            pack: Pack::default(),
-            stored: HashSet::new(),
+            finished: Vec::new(),
+            stored: Stored::default(),
             shards: Shards::new(jobs),
         };
         files::replace(&journal.work.own.join(JOB), job.as_bytes())?;
@@ -87,17 +92,17 @@ impl Journal {
             if publish::check_file(&path, &finished.shard).is_err() {
                 break;
             }
-            self.take(finished);
+            self.take(&finished)?;
         }
         let kept: HashSet<String> =
-            self.pack.shards.iter().map(|shard| layout::object(ObjectKind::Shard, &shard.blake3)).collect();
+            self.finished.iter().map(|shard| layout::object(ObjectKind::Shard, &shard.blake3)).collect();
         for (path, _) in files::walk(&self.root)? {
             if !kept.contains(&path) {
                 let path = self.root.join(path);
                 std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
             }
         }
-        for at in self.pack.shards.len().. {
+        for at in self.finished.len().. {
             let path = self.finished_path(at);
             if std::fs::remove_file(&path).is_err() {
                 break;
@@ -110,12 +115,17 @@ impl Journal {
         self.work.own.join(FINISHED).join(finished_name(at))
     }
 
-    fn take(&mut self, finished: Finished) {
-        let at = self.pack.shards.len();
-        self.pack.shards.push(finished.shard);
-        self.pack.entries.extend(finished.entries.into_iter().map(|entry| Entry { shard: at, ..entry }));
-        self.stored.extend(finished.rows.iter().map(|row| row.blake3));
-        self.rows.extend(finished.rows);
+    fn take(&mut self, finished: &Finished) -> Result<()> {
+        let shard = self.finished.len();
+        self.finished.push(finished.shard);
+        for entry in &finished.entries {
+            self.entries.push(&Entry { shard, ..entry.clone() })?;
+        }
+        for row in &finished.rows {
+            self.stored.insert(&row.blake3);
+            self.rows.push(&Facts::of(row))?;
+        }
+        Ok(())
     }
 
     /// Returns the number of images in finished shards.
@@ -125,12 +135,12 @@ impl Journal {
 
     /// Whether an image like this has been appended.
     pub(super) fn has(&self, image: &Digest) -> bool {
-        self.stored.contains(image)
+        self.stored.has(image)
     }
 
     /// Appends the next image of the plan. Equal images share one frame; only the first needs it.
     pub(super) fn push(&mut self, row: Row, frame: Option<Frame>) -> Result<()> {
-        let frame = frame.filter(|_| self.stored.insert(row.blake3));
+        let frame = frame.filter(|_| self.stored.insert(&row.blake3));
         match self.shards.push(&self.root.join("objects"), row, frame)? {
             Some(written) => self.record(written),
             None => Ok(()),
@@ -145,9 +155,8 @@ impl Journal {
         file.persist(&path).map_err(|e| Error::io("write", &path)(e.error))?;
         let finished = Finished { shard, entries, rows };
         let bytes = serde_json::to_vec(&finished).map_err(|e| Error::Internal(e.to_string()))?;
-        files::replace(&self.finished_path(self.pack.shards.len()), &bytes)?;
-        self.take(finished);
-        Ok(())
+        files::replace(&self.finished_path(self.finished.len()), &bytes)?;
+        self.take(&finished)
     }
 
     /// Removes what was built so far.
@@ -163,19 +172,43 @@ impl Journal {
             self.record(written)?;
         }
         let digest = |at| files::read_capped(&self.finished_path(at), MAX_FINISHED).map(|it| Digest::of(&it));
-        let records = (0..self.pack.shards.len()).map(digest).collect::<Result<_>>()?;
+        let records = (0..self.finished.len()).map(digest).collect::<Result<_>>()?;
         let (from, to) = (self.work.own.join(FINISHED), self.root.join(FINISHED));
         std::fs::rename(&from, &to).map_err(Error::io("rename", &from))?;
         Ok((records, self.shards.take_repeated(), Output { work: self.work, root: self.root }))
     }
 
-    /// Finishes the last shards. Returns all rows, the pack, and the folder of the shards.
-    pub(super) fn into_parts(mut self) -> Result<(Vec<Row>, Pack, Output)> {
+    /// Finishes the last shards. Returns what was built, and the folder of the shards.
+    pub(super) fn into_parts(mut self) -> Result<(Built, Output)> {
         while let Some(written) = self.shards.finish()? {
             self.record(written)?;
         }
-        self.rows.extend(self.shards.take_repeated());
-        Ok((self.rows, self.pack, Output { work: self.work, root: self.root }))
+        for row in self.shards.take_repeated() {
+            self.rows.push(&Facts::of(&row))?;
+        }
+        let (rows, entries) = (self.rows.reader()?, self.entries.reader()?);
+        let built = Built { rows, entries, stored: self.stored, shards: self.finished };
+        Ok((built, Output { work: self.work, root: self.root }))
+    }
+}
+
+/// What was built.
+pub(super) struct Built {
+    /// Of each image, in the order in which they were read.
+    pub(super) rows: SpoolReader<Facts>,
+    /// The images in the shards, in the order of a pack.
+    pub(super) entries: SpoolReader<Entry>,
+    /// The same images, in the same order.
+    stored: Stored,
+    pub(super) shards: Vec<ObjectRef>,
+}
+
+impl Built {
+    /// Returns where an image is.
+    pub(super) fn entry_of(&mut self, image: &Digest) -> Result<Entry> {
+        let entry = self.stored.position(image).map(|at| self.entries.get(at)).transpose()?;
+        let entry = entry.filter(|entry| entry.blake3 == *image);
+        entry.ok_or_else(|| Error::Internal(format!("image {image} is in no shard")))
     }
 }
 

@@ -7,6 +7,8 @@ mod journal;
 mod report;
 mod shards;
 mod slice;
+mod spool;
+mod stored;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -16,7 +18,7 @@ use self::expected::Watch;
 pub use self::inputs::Inputs;
 use self::journal::Journal;
 pub use self::report::BuildReport;
-use self::report::{describe, finished};
+use self::report::{Images, describe, finished};
 use self::shards::Frame;
 use self::slice::{Of, Slices};
 use crate::files;
@@ -68,22 +70,11 @@ const IN_BLOCKS: usize = 50_000;
 /// What became of an image.
 enum Made {
     /// It was built.
-    Built(Done),
+    Built(Box<Row>, Frame),
     /// It cannot be built, for this reason.
     Rejected(String),
     /// It was not built, because the source turned out to be another one and the build is of no use.
     Unneeded,
-}
-
-/// A finished image.
-struct Done {
-    blake3: Digest,
-    length: u64,
-    width: u32,
-    height: u32,
-    pixels: Digest,
-    source_blake3: Digest,
-    frame: Frame,
 }
 
 /// Builds a version. Returns `false` if `options.out` is the output of the very same build already.
@@ -112,16 +103,16 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
         return Ok((report, false));
     }
 
-    let images = in_reading_order(&source, &plan);
+    let order = reading_order(&source, &plan);
     let mut journal = Journal::open(&out, &job, options.jobs)?;
     match slices {
-        Some(slices) => slices.join(&images, &source, &mut journal, progress)?,
-        None => journal = make_all(options, &source, &images, journal, progress)?,
+        Some(slices) => slices.join((&plan, &order), &source, &mut journal, progress)?,
+        None => journal = make_all(options, &source, (&plan, &order), journal, progress)?,
     }
-    let (rows, pack, output) = journal.into_parts()?;
-    let in_blocks = options.in_blocks.unwrap_or(rows.len() > IN_BLOCKS);
-    let report =
-        describe(&output.root, inputs, &settled, &source, &plan, rows, &pack, in_blocks, dropped, job)?;
+    let (built, output) = journal.into_parts()?;
+    let in_blocks = options.in_blocks.unwrap_or(plan.len() > IN_BLOCKS);
+    let images = Images { source: &source, plan: &plan, order: &order, in_blocks };
+    let report = describe(&output.root, inputs, &settled, images, built, dropped, job)?;
     output.finish(&out, options.named)?;
     Ok((report, true))
 }
@@ -148,7 +139,7 @@ pub struct SliceReport {
 pub fn build_slice(options: &BuildOptions<'_>, share: Share, progress: &dyn Progress) -> Result<SliceReport> {
     let Prepared { out, source, plan, .. } = prepare(options, progress)?;
     let of = what(options.inputs, &source);
-    let all = in_reading_order(&source, &plan);
+    let all = reading_order(&source, &plan);
     let images = &all[share.range(all.len())];
     let is_new = !slice::is_made(&out, of, share)?;
     let report = SliceReport {
@@ -165,7 +156,7 @@ pub fn build_slice(options: &BuildOptions<'_>, share: Share, progress: &dyn Prog
     }
     let job = Digest::of(format!("{} {share}", of.job).as_bytes());
     let journal = Journal::open(&out, &job, options.jobs)?;
-    let journal = make_all(options, &source, images, journal, progress)?;
+    let journal = make_all(options, &source, (&plan, images), journal, progress)?;
     slice::make(journal, of, share)?.finish(&out, options.named)?;
     Ok(report)
 }
@@ -209,18 +200,18 @@ fn prepare(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<Prepar
     Ok(Prepared { out, source, settled, plan, dropped })
 }
 
-/// Returns the images of a plan in the order in which they are read and stored.
-fn in_reading_order<'p>(source: &Source, plan: &'p Plan) -> Vec<&'p Planned> {
-    let mut images: Vec<&Planned> = plan.images.iter().collect();
-    source.sort_for_reading(&mut images, |planned| planned.source);
-    images
+/// Returns the images of a plan, by their numbers, in the order in which they are read and stored.
+fn reading_order(source: &Source, plan: &Plan) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..plan.len() as u32).collect();
+    source.sort_for_reading(&mut order, |at| plan.source_of(*at as usize));
+    order
 }
 
 /// Builds these images into `journal`. Fails if one of them cannot be built.
 fn make_all(
     options: &BuildOptions<'_>,
     source: &Source,
-    images: &[&Planned],
+    images: (&Plan, &[u32]),
     mut journal: Journal,
     progress: &dyn Progress,
 ) -> Result<Journal> {
@@ -251,7 +242,7 @@ fn too_small(
     }
     progress.begin("sizes", Unit::Images, source.images.len() as u64);
     let shortest = |(): &mut (), at: &usize| -> Result<Option<u32>> {
-        let bytes = source.read(&source.images[*at])?;
+        let bytes = source.read(source.images.get(*at))?;
         Ok(isn_pixels::dimensions(&bytes, ExifOrientation::Ignore)
             .ok()
             .map(|(width, height)| width.min(height)))
@@ -266,7 +257,7 @@ fn too_small(
         shortest,
         |at, shortest| {
             if shortest?.is_some_and(|shortest| shortest < recipe.image.size) {
-                dropped.insert(source.images[all[at]].id.clone());
+                dropped.insert(source.images.id(all[at]).to_owned());
             }
             progress.advance(1);
             Ok::<(), Error>(())
@@ -293,7 +284,7 @@ fn plan_digest(inputs: &Inputs, source: &Source) -> Digest {
     digest(inputs, source, |_| 0)
 }
 
-fn digest(inputs: &Inputs, source: &Source, modified: impl Fn(&SourceImage) -> i128) -> Digest {
+fn digest(inputs: &Inputs, source: &Source, modified: impl Fn(SourceImage<'_>) -> i128) -> Digest {
     let mut hasher = blake3::Hasher::new();
     let mut add = |bytes: &[u8]| {
         hasher.update(&(bytes.len() as u64).to_le_bytes());
@@ -309,9 +300,9 @@ fn digest(inputs: &Inputs, source: &Source, modified: impl Fn(&SourceImage) -> i
     add(inputs.previous.as_ref().map_or(&[][..], |(previous, _)| previous.assignments.as_bytes()));
     // What is a part for one list is the whole for a shorter one.
     add(&[source.is_part.into()]);
-    for image in &source.images {
+    for image in source.images.iter() {
         // A list may say another class of the same file.
-        [image.path.as_str(), &image.id, image.class.as_str(), image.split.as_str()]
+        [image.path, image.id, image.class.as_str(), image.split.as_str()]
             .iter()
             .for_each(|text| add(text.as_bytes()));
         add(&image.len.to_le_bytes());
@@ -325,7 +316,7 @@ fn make_images(
     options: &BuildOptions<'_>,
     recipe: &Recipe,
     source: &Source,
-    images: &[&Planned],
+    (plan, images): (&Plan, &[u32]),
     journal: &mut Journal,
     progress: &dyn Progress,
 ) -> Result<Vec<Reject>> {
@@ -336,19 +327,18 @@ fn make_images(
     let mut rejects = Vec::new();
     let init = || (Pipeline::new(recipe.image.clone()), FrameWriter::new());
     let watch = Watch::new(options.expected);
-    let work = |(pipeline, frames): &mut (Pipeline, std::io::Result<FrameWriter>), planned: &&Planned| {
-        make_image(source, planned, pipeline, frames, extension, &watch)
+    let work = |(pipeline, frames): &mut (Pipeline, std::io::Result<FrameWriter>), at: &u32| {
+        make_image(source, plan.image(*at as usize, source)?, pipeline, frames, extension, &watch)
     };
     let mut in_turn = Duration::ZERO;
     in_order(options.jobs, options.jobs * 8, remaining, init, work, |at, made| {
-        let (image, begin) = (&source.images[remaining[at].source], Instant::now());
+        let begin = Instant::now();
         match made? {
-            Made::Built(done) if rejects.is_empty() => {
-                journal.push(row(remaining[at], &image.id, &done), Some(done.frame))?
-            }
-            Made::Built(_) | Made::Unneeded => {}
+            Made::Built(row, frame) if rejects.is_empty() => journal.push(*row, Some(frame))?,
+            Made::Built(..) | Made::Unneeded => {}
             Made::Rejected(reason) => {
-                rejects.push(Reject { path: image.path.clone(), id: image.id.clone(), reason })
+                let image = source.images.get(plan.source_of(remaining[at] as usize));
+                rejects.push(Reject { path: image.path.to_owned(), id: image.id.to_owned(), reason });
             }
         }
         progress.advance(1);
@@ -366,7 +356,7 @@ fn make_images(
 /// Builds one image, unless its file shows that the source is not the expected one.
 fn make_image(
     source: &Source,
-    planned: &Planned,
+    planned: Planned,
     pipeline: &mut Pipeline,
     frames: &mut std::io::Result<FrameWriter>,
     extension: &str,
@@ -374,10 +364,10 @@ fn make_image(
 ) -> Result<Made> {
     let internal = |e: &std::io::Error| Error::Internal(format!("zstd: {e}"));
     let frames = frames.as_mut().map_err(|e| internal(e))?;
-    let image = &source.images[planned.source];
+    let image = source.images.get(planned.source);
     let bytes = source.read(image)?;
     let source_blake3 = Digest::of(&bytes);
-    if !watch.is_right(planned, image, &source_blake3) {
+    if !watch.is_right(&planned, image, &source_blake3) {
         return Ok(Made::Unneeded);
     }
     let built = match pipeline.build(&bytes) {
@@ -388,28 +378,17 @@ fn make_image(
     let blake3 = Digest::of(&built.bytes);
     let bytes = frames.frame(&blake3, extension, &built.bytes).map_err(|e| internal(&e))?;
     let frame = Frame { image: blake3, blake3: Digest::of(&bytes), bytes };
-    Ok(Made::Built(Done {
+    let row = Row {
+        path: planned.path,
+        class: planned.class,
+        split: planned.split,
         blake3,
         length: built.bytes.len() as u64,
         width: built.width,
         height: built.height,
         pixels: built.pixels,
+        source: image.id.to_owned(),
         source_blake3,
-        frame,
-    }))
-}
-
-fn row(planned: &Planned, source_id: &str, done: &Done) -> Row {
-    Row {
-        path: planned.path.clone(),
-        class: planned.class.clone(),
-        split: planned.split,
-        blake3: done.blake3,
-        length: done.length,
-        width: done.width,
-        height: done.height,
-        pixels: done.pixels,
-        source: source_id.into(),
-        source_blake3: done.source_blake3,
-    }
+    };
+    Ok(Made::Built(Box::new(row), frame))
 }

@@ -2,33 +2,35 @@
 //! report.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io::Write as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 
 use super::Inputs;
+use super::journal::Built;
+use super::spool::Facts;
 use crate::files;
-use crate::plan::{Cause, Plan};
+use crate::plan::{Cause, Plan, Planned};
 use crate::registry::layout;
 use crate::registry::layout::MANIFEST_JSON;
 use crate::source::{LeftOut, Source};
 use isn_format::class::{ClassId, classes_csv};
 use isn_format::corrections::Action;
 use isn_format::dataset_ref::{Name, Version};
-use isn_format::description::Description;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, There, count};
-use isn_format::index::{Full, Index, Row};
+use isn_format::index::{BlocksWriter, IndexWriter, Row};
 use isn_format::ledger::policy::{ClaimCount, Settled};
 use isn_format::manifest::{Blocks, Manifest, Objects, Tally};
 use isn_format::object::{ObjectKind, ObjectRef};
-use isn_format::pack::Pack;
+use isn_format::pack::{PackWriter, PlacesWriter};
 use isn_format::pixel_spec::PIPELINE;
 use isn_format::recipe::{Edition, Recipe};
 use isn_format::source_kind::SourceKind;
 use isn_format::split::Split;
-use isn_format::sums::{Sums, SumsTree};
-use isn_format::tree::{CLASSES, unreleased_pin};
+use isn_format::tree::unreleased_pin;
 
 /// The report, beside the objects.
 pub(super) const REPORT_JSON: &str = "report.json";
@@ -107,20 +109,16 @@ pub(super) fn finished(out: &Path, job: &Digest) -> Result<Option<BuildReport>> 
 
 /// Writes everything except the shards: index, `classes.csv`, recipe, ledger, groups, pairs, assignments,
 /// pack, manifest and report.
-#[expect(clippy::too_many_arguments, reason = "the parts of a build meet here, once")]
 pub(super) fn describe(
     root: &Path,
     inputs: &Inputs,
     settled: &Settled,
-    source: &Source,
-    plan: &Plan,
-    rows: Vec<Row>,
-    pack: &Pack,
-    in_blocks: bool,
+    images: Images<'_>,
+    mut built: Built,
     dropped: HashSet<String>,
     job: Digest,
 ) -> Result<BuildReport> {
-    let recipe = &inputs.recipe;
+    let (recipe, Images { source, plan, .. }) = (&inputs.recipe, images);
     let put = |kind: ObjectKind, bytes: &[u8]| -> Result<ObjectRef> {
         let object = ObjectRef::of(bytes);
         files::replace(&root.join(layout::object(kind, &object.blake3)), bytes)?;
@@ -129,33 +127,27 @@ pub(super) fn describe(
     let put_some = |kind: ObjectKind, bytes: &Option<Vec<u8>>| -> Result<Option<ObjectRef>> {
         bytes.as_ref().map(|bytes| put(kind, bytes)).transpose()
     };
-    let (index, sources) = Index::new(rows)?;
-    let full = Full { index: &index, sources: &sources };
-    let pooled = pooled(recipe, full);
+    let pooled = pooled(recipe, images);
     let classes_csv = classes_csv(&recipe.classes);
-    let sums = Sums::new(&index, &classes_csv);
-    let (index_ref, blocks) = match in_blocks {
-        false => (put(ObjectKind::Index, &full.to_bytes()?)?, None),
-        true => {
-            let blocks = full.to_blocks()?;
-            let rows = put(ObjectKind::Rows, &blocks.rows)?;
-            let sources = put(ObjectKind::Sources, &blocks.sources)?;
-            let tree = put(ObjectKind::SumsTree, &SumsTree::of(&sums).to_bytes())?;
-            (put(ObjectKind::Index, &blocks.index)?, Some(Blocks { rows, sources, tree }))
-        }
+    let Lists { index, blocks, pack: pack_ref, bytes, dataset } = match images.in_blocks {
+        false => Lists::whole(root, images, &mut built, &classes_csv)?,
+        true => Lists::in_blocks(root, images, &mut built, &classes_csv)?,
     };
+    let mut splits = NewObject::new(root)?;
+    let previous = inputs.previous.as_ref().map(|(_, assignments)| assignments);
+    plan.assignments(source, previous)?.pieces().try_for_each(|piece| splits.write(&piece))?;
     let objects = Objects {
-        index: index_ref,
+        index,
         blocks,
         classes: put(ObjectKind::Classes, &classes_csv)?,
         recipe: put(ObjectKind::Recipe, &inputs.recipe_bytes)?,
         corrections: put_some(ObjectKind::Corrections, &inputs.ledger_bytes)?,
-        assignments: put(ObjectKind::Splits, &plan.assignments.to_csv())?,
+        assignments: splits.finish(root, ObjectKind::Splits)?,
         groups: put_some(ObjectKind::Groups, &inputs.groups_bytes)?,
         pairs: put_some(ObjectKind::Pairs, &inputs.pairs_bytes)?,
         others: Vec::new(),
     };
-    let counts = index.counts();
+    let counts = plan.counts();
     // Whoever reads version 1 alone reads what it can say.
     let tally = match objects.pairs.is_some() || objects.blocks.is_some() {
         true => Tally::of_splits(&counts, recipe.classes.len()),
@@ -170,24 +162,15 @@ pub(super) fn describe(
         licence: recipe.licence.clone(),
         citation: recipe.citation.clone(),
         authors: recipe.authors.clone(),
-        dataset: sums.digest(),
+        dataset,
         pipeline: PIPELINE.into(),
         source: recipe.source.kind.as_str().into(),
-        images: index.len() as u64,
-        bytes: index.bytes(),
+        images: plan.len() as u64,
+        bytes,
         tally,
         objects,
         previous: inputs.previous.as_ref().map(|(previous, _)| previous.clone()),
     };
-    let pack_ref = match in_blocks {
-        false => put(ObjectKind::Pack, &pack.to_bytes()?)?,
-        true => {
-            let (directory, places) = pack.to_blocks(&index)?;
-            put(ObjectKind::Places, &places)?;
-            put(ObjectKind::Pack, &directory)?
-        }
-    };
-    Description::new(("build", index), (CLASSES, classes_csv), &manifest)?;
     let manifest_bytes = manifest.to_bytes()?;
     let manifest_ref = put(ObjectKind::Manifest, &manifest_bytes)?;
     let packs = root.join(layout::packs(&manifest_ref.blake3));
@@ -195,7 +178,8 @@ pub(super) fn describe(
 
     let mut dropped: Vec<String> = dropped.into_iter().collect();
     dropped.sort();
-    let here: HashSet<&str> = source.images.iter().map(|image| image.id.as_str()).collect();
+    let corrected: HashSet<&str> = settled.corrections.iter().map(|c| c.source_id.as_str()).collect();
+    let here: HashSet<&str> = source.images.ids().filter(|id| corrected.contains(id)).collect();
     let ids = |wanted: fn(&Action) -> bool| {
         let rows = settled.corrections.iter().filter(|c| wanted(&c.action));
         let rows = rows.filter(|c| here.contains(c.source_id.as_str()));
@@ -209,8 +193,8 @@ pub(super) fn describe(
         pin: unreleased_pin(&manifest.name, &manifest.dataset),
         images: manifest.images,
         bytes: manifest.bytes,
-        shards: pack.shards.len(),
-        shard_bytes: pack.shards.iter().map(|shard| shard.length).sum(),
+        shards: built.shards.len(),
+        shard_bytes: built.shards.iter().map(|shard| shard.length).sum(),
         balance: counts,
         source: source.layout.to_string(),
         source_images: source.images.len() as u64,
@@ -221,7 +205,7 @@ pub(super) fn describe(
             .removed
             .iter()
             .filter(|r| r.cause == Cause::Surplus)
-            .map(|r| source.images[r.source].id.clone())
+            .map(|r| source.images.id(r.source).to_owned())
             .collect(),
         claims: settled.claims,
         open: settled.open.iter().map(|open| open.source_id.clone()).collect(),
@@ -243,13 +227,165 @@ pub(super) fn describe(
     Ok(report)
 }
 
+/// What was to be built, and in what order: images of the plan, by their numbers.
+#[derive(Clone, Copy)]
+pub(super) struct Images<'a> {
+    pub(super) source: &'a Source,
+    pub(super) plan: &'a Plan,
+    pub(super) order: &'a [u32],
+    /// Whether the index is stored in blocks.
+    pub(super) in_blocks: bool,
+}
+
+impl Images<'_> {
+    /// Passes the rows of all images to `write`, sorted by the bytes of their paths. Returns the sum of their
+    /// lengths, in bytes.
+    fn write(self, built: &mut Built, mut write: impl FnMut(&Row, &mut Built) -> Result<()>) -> Result<u64> {
+        if built.rows.len() != self.plan.len() {
+            let why = format!("{} images of {} were built", built.rows.len(), self.plan.len());
+            return Err(Error::Internal(why));
+        }
+        let places = self.places();
+        let mut bytes = 0u64;
+        for at in 0..self.plan.len() {
+            let facts = built.rows.get(places.get(at).map_or(at, |place| *place as usize))?;
+            let row = self.row(at, facts)?;
+            bytes = bytes.saturating_add(row.length);
+            write(&row, built)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Returns where the facts of each image are, unless they are in the order of the paths, as most sources
+    /// are read.
+    fn places(self) -> Vec<u32> {
+        let mut places = Vec::new();
+        if !self.order.is_sorted() {
+            places = vec![0; self.order.len()];
+            (0u32..).zip(self.order).for_each(|(place, at)| places[*at as usize] = place);
+        }
+        places
+    }
+
+    fn row(self, at: usize, facts: Facts) -> Result<Row> {
+        let Planned { source: number, class, split, path } = self.plan.image(at, self.source)?;
+        let Facts { blake3, length, width, height, pixels, source_blake3 } = facts;
+        let source = self.source.images.id(number).to_owned();
+        Ok(Row { path, class, split, blake3, length, width, height, pixels, source, source_blake3 })
+    }
+}
+
+/// The lists of images that were written.
+struct Lists {
+    index: ObjectRef,
+    blocks: Option<Blocks>,
+    pack: ObjectRef,
+    /// The sum of the images' lengths, in bytes.
+    bytes: u64,
+    dataset: Digest,
+}
+
+impl Lists {
+    fn whole(root: &Path, images: Images<'_>, built: &mut Built, classes_csv: &[u8]) -> Result<Self> {
+        let (mut index, mut object) = (IndexWriter::new(classes_csv)?, NewObject::new(root)?);
+        let bytes = images.write(built, |row, _| {
+            index.push(row)?;
+            object.write(&index.take())
+        })?;
+        let (end, dataset) = index.finish()?;
+        object.write(&end)?;
+        let index = object.finish(root, ObjectKind::Index)?;
+        Ok(Lists { index, blocks: None, pack: write_pack(root, built)?, bytes, dataset })
+    }
+
+    fn in_blocks(root: &Path, images: Images<'_>, built: &mut Built, classes_csv: &[u8]) -> Result<Self> {
+        let mut index = BlocksWriter::new(classes_csv)?;
+        let (mut rows, mut sources) = (NewObject::new(root)?, NewObject::new(root)?);
+        let (mut places, mut places_object) = (PlacesWriter::new()?, NewObject::new(root)?);
+        let mut is_first = true;
+        let bytes = images.write(built, |row, built| {
+            if index.push(row)? && !std::mem::take(&mut is_first) {
+                places.end_block()?;
+                places_object.write(&places.take())?;
+                let [of_rows, of_sources] = index.take();
+                rows.write(&of_rows)?;
+                sources.write(&of_sources)?;
+            }
+            places.push(Some(&built.entry_of(&row.blake3)?))
+        })?;
+        places.end_block()?;
+        places_object.write(&places.take())?;
+        let end = index.finish()?;
+        rows.write(&end.rows)?;
+        sources.write(&end.sources)?;
+        let put = |kind, bytes: &[u8]| -> Result<ObjectRef> {
+            let mut object = NewObject::new(root)?;
+            object.write(bytes)?;
+            object.finish(root, kind)
+        };
+        let blocks = Blocks {
+            rows: rows.finish(root, ObjectKind::Rows)?,
+            sources: sources.finish(root, ObjectKind::Sources)?,
+            tree: put(ObjectKind::SumsTree, &end.tree.to_bytes())?,
+        };
+        let places_object = places_object.finish(root, ObjectKind::Places)?;
+        let pack = put(ObjectKind::Pack, &places.finish(&built.shards, places_object)?)?;
+        let index = put(ObjectKind::Index, &end.index)?;
+        Ok(Lists { index, blocks: Some(blocks), pack, bytes, dataset: end.tree.root() })
+    }
+}
+
+fn write_pack(root: &Path, built: &mut Built) -> Result<ObjectRef> {
+    let (mut pack, mut object) = (PackWriter::new(&built.shards)?, NewObject::new(root)?);
+    for at in 0..built.entries.len() {
+        pack.push(&built.entries.get(at)?)?;
+        object.write(&pack.take())?;
+    }
+    object.write(&pack.finish()?)?;
+    object.finish(root, ObjectKind::Pack)
+}
+
+/// An object that is written piece by piece.
+struct NewObject {
+    file: NamedTempFile,
+    hasher: blake3::Hasher,
+    length: u64,
+}
+
+impl NewObject {
+    fn new(root: &Path) -> Result<Self> {
+        Ok(NewObject { file: files::temp_file_in(root)?, hasher: blake3::Hasher::new(), length: 0 })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.hasher.update(bytes);
+        self.length += bytes.len() as u64;
+        self.file.as_file_mut().write_all(bytes).map_err(Error::io("write", self.file.path()))
+    }
+
+    /// Gives the object its name.
+    fn finish(self, root: &Path, kind: ObjectKind) -> Result<ObjectRef> {
+        let object = ObjectRef { blake3: Digest::of_hasher(&self.hasher), length: self.length };
+        let path = root.join(layout::object(kind, &object.blake3));
+        files::create_dir_all(files::parent(&path))?;
+        self.file.as_file().sync_all().map_err(Error::io("write", &path))?;
+        self.file.persist(&path).map_err(|e| Error::io("write", &path)(e.error))?;
+        files::sync_dir(files::parent(&path))?;
+        Ok(object)
+    }
+}
+
 /// Returns a warning that counts the val images that ImageNet has in its train split, on which models are
 /// pretrained. A recipe of version 1 may take part of ImageNet, or something that only looks like it.
-fn pooled(recipe: &Recipe, full: Full<'_>) -> Vec<String> {
-    let source = recipe.source.kind;
-    let val = || full.rows().filter(|row| row.split() == Split::Val);
-    let seen = val().filter(|row| row.origin(source) == Split::Train).count();
-    if source != SourceKind::Ilsvrc2012 || recipe.edition == Edition::One || seen == 0 {
+fn pooled(recipe: &Recipe, Images { source, plan, .. }: Images<'_>) -> Vec<String> {
+    let kind = recipe.source.kind;
+    let val = || plan.splits().enumerate().filter(|(_, split)| *split == Split::Val);
+    let is_train = |at: usize| kind.origin(source.images.id(plan.source_of(at))) == Split::Train;
+    let seen = val().filter(|(at, _)| is_train(*at)).count();
+    if kind != SourceKind::Ilsvrc2012 || recipe.edition == Edition::One || seen == 0 {
         return Vec::new();
     }
     vec![format!(

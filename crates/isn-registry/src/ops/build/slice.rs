@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::journal::{FINISHED, Finished, Journal, MAX_FINISHED, Output, finished_name};
 use super::shards::Frame;
 use crate::files;
-use crate::plan::Planned;
+use crate::plan::{Plan, Planned};
 use crate::progress::{Progress, Unit};
 use crate::registry::layout;
 use crate::share::Share;
@@ -182,28 +182,29 @@ impl Slices {
     }
 
     /// Puts the images of all slices into `journal`, which may have some already, as one machine would have
-    /// made them: in the order of `planned`.
+    /// made them: in the `order` of the plan in which they are read.
     ///
     /// # Errors
     /// [`Error::Integrity`] if a slice is damaged, or does not have the images of the plan; [`Error::Io`] if
     /// it cannot be read.
     pub(super) fn join(
         &self,
-        planned: &[&Planned],
+        (plan, order): (&Plan, &[u32]),
         source: &Source,
         journal: &mut Journal,
         progress: &dyn Progress,
     ) -> Result<()> {
         let mut next = 0;
-        progress.begin("join", Unit::Images, planned.len() as u64);
+        progress.begin("join", Unit::Images, order.len() as u64);
         for (folder, about) in &self.0 {
             let mut take = |row: Row, shard: Option<&mut OpenShard>| -> Result<()> {
                 let refuse = |why: String| Error::integrity(folder.display(), why).at(At::Build);
-                let is_it = |planned: &&&Planned| {
+                let planned = order.get(next).map(|at| plan.image(*at as usize, source)).transpose()?;
+                let is_it = |planned: &Planned| {
                     (&planned.path, &planned.class, planned.split) == (&row.path, &row.class, row.split)
-                        && source.images[planned.source].id == row.source
+                        && source.images.id(planned.source) == row.source
                 };
-                if planned.get(next).filter(is_it).is_none() {
+                if !planned.as_ref().is_some_and(is_it) {
                     return Err(refuse(format!("has {}, which the plan does not have there", row.path)));
                 }
                 next += 1;
@@ -227,10 +228,10 @@ impl Slices {
             about.repeated.iter().try_for_each(|row| take(row.clone(), None))?;
         }
         progress.end();
-        match next == planned.len() {
+        match next == order.len() {
             true => Ok(()),
             false => {
-                let why = format!("have {next} of the {} images of the plan", planned.len());
+                let why = format!("have {next} of the {} images of the plan", order.len());
                 Err(Error::integrity("the parts", why).at(At::Build))
             }
         }

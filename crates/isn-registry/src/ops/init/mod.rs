@@ -188,7 +188,7 @@ pub fn init(options: &InitOptions<'_>, progress: &dyn Progress) -> Result<InitRe
     let sizes = measure(&source, progress)?;
     warnings.extend(warn(&classes, spec.kind));
     warnings.extend(unlisted(&source));
-    let formula = source.images.iter().find(|image| is_formula(&image.id));
+    let formula = source.images.iter().find(|image| is_formula(image.id));
     warnings.extend(formula.map(|image| {
         format!(
             "no row of a ledger can have an id such as {}, which a spreadsheet would run as a formula: rename the \
@@ -247,8 +247,8 @@ pub fn init(options: &InitOptions<'_>, progress: &dyn Progress) -> Result<InitRe
 
 fn counted(classes: Vec<Class>, spec: &SourceSpec, source: &Source) -> Vec<ClassFound> {
     let mut counts: BTreeMap<&ClassId, BTreeMap<Split, u64>> = BTreeMap::new();
-    for image in &source.images {
-        *counts.entry(&image.class).or_default().entry(image.split).or_default() += 1;
+    for image in source.images.iter() {
+        *counts.entry(image.class).or_default().entry(image.split).or_default() += 1;
     }
     let mut found: Vec<ClassFound> = classes
         .into_iter()
@@ -293,14 +293,14 @@ fn divide(classes: &[ClassFound]) -> Division {
 /// val.
 fn name_images(source: &Source, is_drawn: bool) -> Naming {
     let mut seen: BTreeSet<(Option<Split>, &ClassId, String)> = BTreeSet::new();
-    for SourceImage { id, class, split, path, .. } in &source.images {
+    for SourceImage { id, class, split, path, .. } in source.images.iter() {
         let stem = id.rsplit('/').next().unwrap_or(id);
         let hash = |why: &str| Naming { names: Names::Hash, why: format!("{path} {why}") };
         let longest = format!("train/{class}/{stem}.png");
         if longest.parse::<RelPath>().is_err() {
             return hash("cannot be a name in the tree");
         }
-        let split = (!is_drawn || *split == Split::Test).then_some(*split);
+        let split = (!is_drawn || split == Split::Test).then_some(split);
         if !seen.insert((split, class, stem.to_ascii_lowercase())) {
             return hash("has the name of another image of its class");
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::{LoadOptions, TABLE, frames, select};
+use super::{LoadOptions, TABLE, frame, select};
 use crate::client::version_at::{Local, describe_build};
 use crate::dataset::{Basis, Dataset, Parts, Places};
 use crate::files;
@@ -47,7 +47,7 @@ fn of_build(folder: &Path, options: &LoadOptions<'_>) -> Result<Dataset> {
     let rows = select(&identity.pin, &manifest.tally.splits(), &description, options.selection)?;
     let table = description.rows();
     let at_hand = |shard: &_| registry.shard_at_hand(shard);
-    let (places, missing) = Places::find(table.shards(), &frames(table, &rows), at_hand, None);
+    let (places, missing) = Places::find(table.shards(), rows.len(), frame(table, &rows), at_hand, None);
     if let Some(&first) = missing.first() {
         let why = format!("has no shard with {}", table.path(rows[first] as usize));
         return Err(Error::integrity(folder.display(), why));

@@ -2,17 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
+use tokio::runtime::Runtime;
+
 use super::scratch::Scratch;
 use crate::files;
 use crate::progress::{Progress, Unit};
 use crate::registry::layout::{MANIFEST_JSON, REGISTRY_JSON};
 use crate::registry::publish::check_file;
-use crate::registry::{MAX_HINT, Registry, Snapshot, build, has_lost_about, layout};
-use crate::steps::objects::{objects_of, packs_of};
+use crate::registry::{MAX_HINT, Packs, Registry, Snapshot, build, has_lost_about, layout};
+use crate::steps::objects::objects_of;
 use crate::transport;
 use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Missing, Result};
-use isn_format::index::{Full, Sources};
+use isn_format::index::{Full, Images, Sources};
 use isn_format::manifest::Manifest;
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
@@ -26,7 +28,8 @@ pub(super) struct BuildOutput {
     /// The description of the version.
     pub(super) snapshot: Snapshot,
     sources: Sources,
-    pub(super) packs: Vec<(Digest, Pack)>,
+    /// The packs, which were checked. What they list is read again where it is needed: it is large.
+    pub(super) packs: Vec<Digest>,
     pub(super) objects: Vec<StoredObject>,
     /// Whether the images are not published.
     pub(super) rebuild_only: bool,
@@ -111,7 +114,6 @@ impl BuildOutput {
             return Err(Error::invalid(build.display(), why));
         }
         let snapshot = runtime.block_on(store.complete(head))?;
-        let sources = runtime.block_on(store.sources(&snapshot))?;
         runtime.block_on(store.check_blocks(&snapshot))?;
         let list = build.join(layout::packs(&manifest_ref.blake3));
         let packs = files::read_capped(&list, MAX_HINT)?;
@@ -127,8 +129,10 @@ impl BuildOutput {
             StoredObject { kind, object, file }
         });
         let objects = objects.collect();
-        let packs = packs_of(&store, &snapshot, &packs)?;
-        let packs = packs.into_iter().map(|stored| (stored.object.blake3, stored.pack)).collect();
+        let all = Images::all(snapshot.index());
+        drop(runtime.block_on(store.packs(&snapshot, &all))?);
+        drop(all);
+        let sources = runtime.block_on(store.sources(&snapshot))?;
         let build = build.to_path_buf();
         let output = BuildOutput {
             build,
@@ -147,6 +151,15 @@ impl BuildOutput {
         }
         progress.end();
         Ok(output)
+    }
+
+    /// Returns what the packs list.
+    pub(super) fn listed(&self, runtime: &Runtime) -> Result<Vec<Pack>> {
+        let all = Images::all(self.snapshot.index());
+        runtime
+            .block_on(self.store.packs(&self.snapshot, &all))
+            .map(Packs::into_packs)
+            .map_err(build::of_build)
     }
 
     /// Returns the manifest of the version.

@@ -330,7 +330,7 @@ fn replay(
 ) {
     let settled = match &recipe.corrections {
         Some(spec) => {
-            let given = assignments.iter().map(|row| (row.source_id.as_str(), &row.class));
+            let given = assignments.iter().map(|row| (row.source_id, row.class));
             spec.policy.settle(ledger, &recipe.classes, given)
         }
         None => Settled::default(),
@@ -351,7 +351,7 @@ fn replay(
                 continue;
             }
             Some(Action::Relabel(to)) => to,
-            _ => &assigned.class,
+            _ => assigned.class,
         };
         if class != row.class() {
             findings.push(format!(

@@ -190,7 +190,7 @@ pub fn publish(
     }
     writer.settle(&output.objects.iter().map(|stored| (stored.kind, stored.object)).collect::<Vec<_>>())?;
     progress.end();
-    for (pack, _) in &output.packs {
+    for pack in &output.packs {
         writer.add_pack(output.manifest_digest(), pack)?;
     }
     if output.rebuild_only {

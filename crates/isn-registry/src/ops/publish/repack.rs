@@ -38,10 +38,15 @@ pub(super) fn reuse(
     mut has: impl FnMut(&ObjectRef) -> Result<bool>,
 ) -> Result<BuildOutput> {
     scratch::tidy(&output.build);
+    let earlier = earlier_packs(runtime, registry, output.manifest(), history)?;
+    if earlier.is_empty() || output.rebuild_only {
+        return Ok(output);
+    }
+    let packs = output.listed(runtime)?;
     let wanted: BTreeSet<Digest> =
-        output.packs.iter().flat_map(|(_, pack)| pack.entries.iter().map(|entry| entry.blake3)).collect();
+        packs.iter().flat_map(|pack| pack.entries.iter().map(|entry| entry.blake3)).collect();
     let mut known: HashMap<Digest, InShard> = HashMap::new();
-    for pack in earlier_packs(runtime, registry, output.manifest(), history)? {
+    for pack in earlier {
         for (number, shard) in pack.shards.iter().enumerate() {
             let mut entries = pack
                 .entries
@@ -57,7 +62,7 @@ pub(super) fn reuse(
             }
         }
     }
-    if known.is_empty() { Ok(output) } else { repack(output, &known) }
+    if known.is_empty() { Ok(output) } else { repack(output, &packs, &known) }
 }
 
 /// Returns the packs of the versions released before this one, oldest first, so that publishing the version
@@ -92,13 +97,13 @@ fn earlier_packs(
 }
 
 /// Writes shards of the images that are not `known`, and one pack of all images.
-fn repack(mut output: BuildOutput, known: &HashMap<Digest, InShard>) -> Result<BuildOutput> {
+fn repack(mut output: BuildOutput, packs: &[Pack], known: &HashMap<Digest, InShard>) -> Result<BuildOutput> {
     let scratch = Scratch::new(&output.build)?;
     let mut shards: Vec<ObjectRef> = Vec::new();
     let mut entries: Vec<Entry> = Vec::new();
     let mut seen: BTreeSet<Digest> = BTreeSet::new();
     let mut writer = NewShards { folder: scratch.path(), current: None, made: Vec::new() };
-    for (_, pack) in &output.packs {
+    for pack in packs {
         let mut file: Option<(usize, File)> = None;
         for entry in pack.entries.iter().filter(|entry| seen.insert(entry.blake3)) {
             match known.get(&entry.blake3) {
@@ -146,11 +151,11 @@ fn repack(mut output: BuildOutput, known: &HashMap<Digest, InShard>) -> Result<B
         for pack in [earlier, new].into_iter().filter(|pack| !pack.entries.is_empty()) {
             let (directory, places) = pack.to_blocks(output.snapshot.index())?;
             put(ObjectKind::Places, &places)?;
-            packs.push((put(ObjectKind::Pack, &directory)?, pack));
+            packs.push(put(ObjectKind::Pack, &directory)?);
         }
         packs
     } else {
-        vec![(put(ObjectKind::Pack, &pack.to_bytes()?)?, pack)]
+        vec![put(ObjectKind::Pack, &pack.to_bytes()?)?]
     };
     output.packs = packs;
     output.scratch = Some(scratch);

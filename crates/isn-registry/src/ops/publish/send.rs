@@ -14,7 +14,6 @@ use crate::steps::submit::Fate;
 use crate::transport::upload::Upload;
 use crate::transport::{Access, runtime};
 use crate::trust::{Known, RegistryId};
-use isn_format::digest::Digest;
 use isn_format::error::{Error, NetworkKind, Result, count};
 use isn_format::key::{PublicKey, Signer};
 use isn_format::log::LogKey;
@@ -149,8 +148,7 @@ pub fn send(
     let (claim, release) = signed.needed(&lack)?;
     let statements: Vec<_> = claim.into_iter().chain([release]).collect();
     let texts = statements.iter().map(|statement| String::from_utf8_lossy(statement.bytes()));
-    let packs: Vec<&Digest> = output.packs.iter().map(|(digest, _)| digest).collect();
-    let mut body = json!({ "statements": texts.collect::<Vec<_>>(), "packs": packs });
+    let mut body = json!({ "statements": texts.collect::<Vec<_>>(), "packs": output.packs });
     if output.rebuild_only {
         body["rebuild_only"] = json!(true);
     }

@@ -26,7 +26,7 @@ fn made(dice: &mut Dice, test: bool) -> (Source, Groups) {
     }
     let source = source(images);
     let mut free: Vec<String> =
-        source.images.iter().filter(|i| i.split != Split::Test).map(|i| i.id.clone()).collect();
+        source.images.iter().filter(|i| i.split != Split::Test).map(|i| i.id.to_owned()).collect();
     let groups = (0..dice.roll(7))
         .map(|_| (0..dice.roll(3) + 2).map(|_| free.swap_remove(dice.roll(free.len()))).collect());
     let groups: Vec<Vec<String>> = groups.collect();
@@ -69,13 +69,11 @@ fn groups_stay_whole_and_removals_move_at_most_one_image_for_each_val_image_remo
         assert_whole(&groups, &before, seed);
         if policy == "top-up" {
             let val = source.images.iter().filter(|image| image.split == Split::Val);
-            val.for_each(|image| {
-                assert_eq!(before[image.id.as_str()], Split::Val, "seed {seed}: {}", image.id)
-            });
+            val.for_each(|image| assert_eq!(before[image.id], Split::Val, "seed {seed}: {}", image.id));
         }
         for _ in 0..6 {
             let mut removed: Vec<String> = (0..dice.roll(6) + 1)
-                .map(|_| source.images[dice.roll(source.images.len())].id.clone())
+                .map(|_| source.images.id(dice.roll(source.images.len())).to_owned())
                 .collect();
             removed.sort();
             removed.dedup();
@@ -100,11 +98,12 @@ fn with_an_earlier_version_nothing_moves_except_out_of_val() {
         let first = recipe(&["a", "b", "c"], "1.0", &drawn(policy, "0.2"));
         let Ok(old) = grouped(&first, &[], &source, &Groups::default(), None) else { continue };
         let before = by_id(&old, &source);
-        let hash = isn_format::digest::Digest::of(&old.assignments.to_csv());
+        let old = old.assignments(&source, None).unwrap();
+        let hash = isn_format::digest::Digest::of(&old.to_csv());
         let split = format!("{}\nprevious = \"b3:{hash}\"", drawn(policy, "0.2"));
         let next = recipe(&["a", "b", "c"], "1.1", &split);
-        let removed: Vec<String> = (0..dice.roll(5)).map(|n| source.images[n * 3].id.clone()).collect();
-        let after = splits(&next, &removed, &source, &groups, Some(&old.assignments)).unwrap();
+        let removed: Vec<String> = (0..dice.roll(5)).map(|n| source.images.id(n * 3).to_owned()).collect();
+        let after = splits(&next, &removed, &source, &groups, Some(&old)).unwrap();
         assert_whole(&groups, &after, seed);
         for (id, split) in &after {
             let (was, alone) = (before[id], groups.of(id).is_none());
@@ -158,12 +157,11 @@ fn caps_and_equal_classes() {
     let counts = |balance: &str| {
         let recipe = recipe(&["a", "b", "c"], "1.0", &format!("policy = \"keep\"\n[balance]\n{balance}"));
         let plan = plan(&recipe, &[], &source).unwrap();
-        let mut counts: BTreeMap<(Split, String), usize> = BTreeMap::new();
-        plan.images.iter().for_each(|i| *counts.entry((i.split, i.class.to_string())).or_default() += 1);
-        assert_eq!(plan.removed.iter().filter(|r| r.cause == Cause::Surplus).count() + plan.images.len(), 90);
+        let counts = plan.counts();
+        assert_eq!(plan.removed.iter().filter(|r| r.cause == Cause::Surplus).count() + plan.len(), 90);
         // Surplus images keep their split for later versions.
-        assert_eq!(plan.assignments.iter().len(), 90);
-        counts.into_values().collect::<Vec<_>>()
+        assert_eq!(plan.assignments(&source, None).unwrap().iter().len(), 90);
+        counts.into_values().flat_map(BTreeMap::into_values).collect::<Vec<_>>()
     };
     assert_eq!(counts(""), [36, 24, 12, 9, 6, 3]);
     assert_eq!(counts("train = 20\nval = 5"), [20, 20, 12, 5, 5, 3]);
