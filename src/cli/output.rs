@@ -45,9 +45,30 @@ impl Output {
             true => console::stdout(&format!("{}\n", text::json(&json.to_string()))),
             false => console::stdout(text.as_str()),
         };
+        let done = is_done.then(|| text.as_str().lines().next().unwrap_or_default());
+        self.note(written, done);
+    }
+
+    /// Prints a list that may be too long to be held as values: `lines` are its lines, each as [`Page`]
+    /// writes it, or, if JSON is wanted, its items with commas between them. They go into the empty array
+    /// `field` of `json`.
+    pub(super) fn print_long(&self, json: Value, field: &str, lines: &str) {
+        if self.is_broken() {
+            return;
+        }
+        if !self.json {
+            return self.note(console::stdout(lines), None);
+        }
+        let (json, array) = (json.to_string(), format!("\"{field}\":["));
+        // In a text, a quote has a backslash before it, so this is the field.
+        let (before, after) = json.split_once(&array).unwrap_or((&json, ""));
+        let parts = [&text::json(before), array.as_str(), &text::json(lines), &text::json(after), "\n"];
+        self.note(parts.into_iter().try_for_each(console::stdout), None);
+    }
+
+    fn note(&self, written: std::io::Result<()>, done: Option<&str>) {
         if let Err(error) = written {
-            let done = is_done.then(|| text.as_str().lines().next().unwrap_or_default().to_owned());
-            let _ = self.unwritten.set(Unwritten { error, done });
+            let _ = self.unwritten.set(Unwritten { error, done: done.map(str::to_owned) });
         }
     }
 

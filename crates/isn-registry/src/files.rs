@@ -42,7 +42,7 @@ pub(crate) use users::{behind_links, no_file, overwrite_locked, overwrite_privat
 pub use workplace::{Workplace, take_kept};
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use isn_format::error::{Error, Result};
@@ -213,6 +213,14 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     put(write_temp(path, bytes, TEMP_PREFIX, FOR_ALL)?, path)
 }
 
+/// As [`replace`], for a long file that `write` writes.
+///
+/// # Errors
+/// As [`replace`].
+pub(crate) fn replace_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    put(write_temp_with(path, TEMP_PREFIX, FOR_ALL, write)?, path)
+}
+
 fn put(temp: tempfile::NamedTempFile, path: &Path) -> Result<()> {
     temp.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
     sync_dir(parent(path))
@@ -267,11 +275,22 @@ fn put_new(temp: tempfile::NamedTempFile, path: &Path) -> Result<bool> {
 }
 
 fn write_temp(path: &Path, bytes: &[u8], prefix: &str, mode: u32) -> Result<tempfile::NamedTempFile> {
+    write_temp_with(path, prefix, mode, |file| file.write_all(bytes))
+}
+
+fn write_temp_with(
+    path: &Path,
+    prefix: &str,
+    mode: u32,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<tempfile::NamedTempFile> {
     let dir = parent(path);
     create_dir_all_synced(dir)?;
     let mut temp = temp_file(dir, prefix, mode)?;
     // Not by `temp`, whose errors name it.
-    temp.as_file_mut().write_all(bytes).map_err(Error::io("write", path))?;
+    let mut file = BufWriter::with_capacity(64 << 10, temp.as_file_mut());
+    write(&mut file).and_then(|()| file.flush()).map_err(Error::io("write", path))?;
+    drop(file);
     temp.as_file().sync_all().map_err(Error::io("write", path))?;
     Ok(temp)
 }

@@ -16,7 +16,10 @@
 //! location is unknown until it is read again.
 
 use std::fmt;
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
 
 use crate::files;
 use crate::keyring;
@@ -34,6 +37,8 @@ const PLACES_LOCK: &str = "places.lock";
 const MAX_PLACES: u64 = 4 << 20;
 /// The length of what a replay begins with: the BLAKE3 of the rest, and an LF.
 const SUM_LEN: usize = 65;
+/// How much of a replay is read or written at once, in bytes.
+const BLOCK: usize = 64 << 10;
 /// The maximum length of any replay, in bytes.
 const MAX_REPLAY: u64 = 4 << 30;
 /// The maximum length of what a replay has of one entry, in bytes: a statement has at most half of it, and
@@ -283,7 +288,11 @@ impl KnownLog {
         Ok(Remembered { replica, seen })
     }
 
-    fn seen(&self) -> Result<Option<Seen>> {
+    /// Returns the newest checkpoint that was seen.
+    ///
+    /// # Errors
+    /// As [`KnownLog::load`].
+    pub(crate) fn seen(&self) -> Result<Option<Seen>> {
         let path = self.folder.join("checkpoint");
         // A checkpoint that is damaged or a symlink must not pass for absent: isn would then believe any next
         // checkpoint.
@@ -320,16 +329,11 @@ impl KnownLog {
     /// of the log.
     fn stored(&self, seen: &Seen) -> Option<(Tree, History, u64)> {
         let longest = seen.size.saturating_add(1).saturating_mul(MAX_REPLAYED).min(MAX_REPLAY);
-        let bytes = files::read_nofollow(&self.folder.join("replay"), longest).ok()??;
-        let (sum, rest) = bytes.split_at_checked(64)?;
-        let rest = rest.strip_prefix(b"\n")?;
-        if Digest::of(rest).to_string().as_bytes() != sum {
+        let file = files::open_nofollow(&self.folder.join("replay")).ok()??;
+        if file.metadata().ok()?.len() > longest {
             return None;
         }
-        let end = rest.iter().position(|&b| b == b'\n')?;
-        let (tail, history): (u64, History) = serde_json::from_slice(&rest[..end]).ok()?;
-        let leaves = rest[end + 1..].chunks_exact(32).map(|leaf| leaf.try_into().ok().map(Hash));
-        let tree = Tree::of(leaves.collect::<Option<Vec<_>>>()?).ok()?;
+        let (tree, history, tail) = read_replay(file.take(longest))?;
         let fits = history.is_by_these_rules() && tree.size() == seen.size;
         let fits = fits && tree.root().ok().is_some_and(|root| root == seen.root);
         fits.then_some((tree, history, tail))
@@ -392,19 +396,15 @@ impl KnownLog {
     }
 
     fn remember(&self, replica: &Replica, note: &[u8]) -> Result<()> {
-        let state = serde_json::to_vec(&(replica.tail(), replica.history()));
-        let state = state.map_err(|e| Error::Internal(e.to_string()))?;
-        // Allocated once, since a long log has many leaves.
-        let mut bytes = Vec::with_capacity(SUM_LEN + state.len() + 1 + 32 * replica.size() as usize);
-        bytes.resize(SUM_LEN, b'\n');
-        bytes.extend_from_slice(&state);
-        bytes.push(b'\n');
-        for index in 0..replica.size() {
-            bytes.extend_from_slice(&replica.tree().leaf(index).unwrap_or(Hash([0; 32])).0);
-        }
-        let sum = format!("{}\n", Digest::of(&bytes[SUM_LEN..]));
-        bytes[..SUM_LEN].copy_from_slice(sum.as_bytes());
-        files::replace(&self.folder.join("replay"), &bytes)?;
+        // Made twice, once for its sum: a long log's replay is not held in memory.
+        let mut sum = blake3::Hasher::new();
+        let write = write_replay(replica, BufWriter::with_capacity(BLOCK, &mut sum));
+        write.map_err(|e| Error::Internal(e.to_string()))?;
+        let sum = Digest::of_hasher(&sum);
+        files::replace_with(&self.folder.join("replay"), |file| {
+            writeln!(file, "{sum}")?;
+            write_replay(replica, file)
+        })?;
         // The checkpoint comes last: until it is written, the former state counts.
         files::replace(&self.folder.join("checkpoint"), note)
     }
@@ -429,6 +429,52 @@ impl KnownLog {
                 folder.display()
             ),
         ))
+    }
+}
+
+/// Writes a replay, without its sum.
+fn write_replay(replica: &Replica, mut to: impl Write) -> io::Result<()> {
+    serde_json::to_writer(&mut to, &(replica.tail(), replica.history()))?;
+    to.write_all(b"\n")?;
+    for index in 0..replica.size() {
+        to.write_all(&replica.tree().leaf(index).unwrap_or(Hash([0; 32])).0)?;
+    }
+    to.flush()
+}
+
+/// Reads a replay; returns `None` if it is not as its sum says.
+fn read_replay(mut from: impl Read) -> Option<(Tree, History, u64)> {
+    let mut sum = [0; SUM_LEN];
+    from.read_exact(&mut sum).ok()?;
+    let mut rest = BufReader::with_capacity(BLOCK, Summed { from, sum: blake3::Hasher::new() });
+    let (tail, history) =
+        <(u64, History)>::deserialize(&mut serde_json::Deserializer::from_reader(&mut rest)).ok()?;
+    let mut end = [0];
+    rest.read_exact(&mut end).ok()?;
+    let (mut tree, mut leaf) = (Tree::default(), Vec::with_capacity(32));
+    loop {
+        leaf.clear();
+        (&mut rest).take(32).read_to_end(&mut leaf).ok()?;
+        if leaf.is_empty() {
+            break;
+        }
+        tree.push(Hash(leaf.as_slice().try_into().ok()?)).ok()?;
+    }
+    let is_whole = format!("{}\n", Digest::of_hasher(&rest.get_ref().sum)).as_bytes() == sum && end == *b"\n";
+    is_whole.then_some((tree, history, tail))
+}
+
+/// What is read, and its sum so far.
+struct Summed<R> {
+    from: R,
+    sum: blake3::Hasher,
+}
+
+impl<R: Read> Read for Summed<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.from.read(into)?;
+        self.sum.update(&into[..length]);
+        Ok(length)
     }
 }
 

@@ -150,11 +150,11 @@ impl Shelf {
     }
 
     fn yanked(&self, one: &Listed) -> Map<String, Value> {
-        self.marked(one, |released| released.yanked.as_ref())
+        self.marked(one, |released| released.yanked.as_deref())
     }
 
     fn withdrawn(&self, one: &Listed) -> Map<String, Value> {
-        self.marked(one, |released| released.withdrawn.as_ref())
+        self.marked(one, |released| released.withdrawn.as_deref())
     }
 }
 

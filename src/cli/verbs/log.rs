@@ -16,7 +16,7 @@ use crate::cli::values::parse_age;
 use isn_format::error::{Error, Result, chain, count};
 use isn_format::log::{LogKey, Rejected};
 use isn_registry::client::Client;
-use isn_registry::ops::log::{Entry, LogReport, audit, evidence, news, unclaim};
+use isn_registry::ops::log::{Entries, Entry, LogReport, audit, evidence, news, unclaim};
 use isn_registry::progress::Progress as _;
 
 /// Arguments of `isn log`.
@@ -73,10 +73,12 @@ impl Verb for LogCommand {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         match self {
             LogCommand::Show { attestations, registry } => {
-                print_show(&run.output, &audit(&run.client(registry)?, *attestations)?);
+                let mut shown = Shown { json: run.output.json, lines: String::new() };
+                let report = audit(&run.client(registry)?, *attestations, &mut shown)?;
+                print_show(&run.output, &report, &shown);
             }
             LogCommand::Verify { attestations, registry } => {
-                let report = audit(&run.client(registry)?, *attestations)?;
+                let report = audit(&run.client(registry)?, *attestations, &mut Unshown)?;
                 print_verify(&run.output, &report);
                 return Ok(exit::success_if(report.rejected.is_empty(), exit::FINDINGS));
             }
@@ -99,7 +101,7 @@ impl Verb for LogCommand {
 fn watch(run: &Run, client: &Client, every: Duration, once: bool) -> Result<()> {
     loop {
         match news(client) {
-            Ok(report) => print_news(&run.output, &report),
+            Ok((report, entries)) => print_news(&run.output, &report, &entries),
             // A watcher survives a broken network, and stops at any other error.
             Err(e @ Error::Network { .. }) if !once => run.progress.note(&format!("warning: {}", chain(&e))),
             Err(e) => return Err(e),
@@ -111,15 +113,40 @@ fn watch(run: &Run, client: &Client, every: Duration, once: bool) -> Result<()> 
     }
 }
 
-fn print_show(output: &Output, report: &LogReport) {
+/// The entries as they are printed, each on a line, or as JSON with commas between them.
+struct Shown {
+    json: bool,
+    lines: String,
+}
+
+impl Entries for Shown {
+    fn push(&mut self, entry: Entry) {
+        if self.json {
+            let comma = if self.lines.is_empty() { "" } else { "," };
+            self.lines += &format!("{comma}{}", entry_json(&entry));
+        } else {
+            self.lines += Page::of(format_args!("{}", entry_line(&entry))).as_str();
+        }
+    }
+
+    fn clear(&mut self) {
+        self.lines.clear();
+    }
+}
+
+struct Unshown;
+
+impl Entries for Unshown {
+    fn push(&mut self, _: Entry) {}
+    fn clear(&mut self) {}
+}
+
+fn print_show(output: &Output, report: &LogReport, shown: &Shown) {
     output.warn(claimed(&report.registry, report.is_claimed));
     output.warn(report.behind.iter());
-    let mut text = Page::default();
-    report.entries.iter().for_each(|entry| writeln!(text, "{}", entry_line(entry)));
-    let entries: Vec<Value> = report.entries.iter().map(entry_json).collect();
     let mut object = log_json(report);
-    object["entries"] = json!(entries);
-    output.print(&text, object);
+    object["entries"] = json!([]);
+    output.print_long(object, "entries", &shown.lines);
 }
 
 fn print_verify(output: &Output, report: &LogReport) {
@@ -145,9 +172,9 @@ fn print_verify(output: &Output, report: &LogReport) {
 }
 
 /// Prints the new entries of a log, one per line; in JSON, one object per line.
-fn print_news(output: &Output, report: &LogReport) {
+fn print_news(output: &Output, report: &LogReport, entries: &[Entry]) {
     output.warn(report.behind.iter());
-    for entry in &report.entries {
+    for entry in entries {
         output.print(&Page::of(format_args!("{}", entry_line(entry))), entry_json(entry));
     }
 }

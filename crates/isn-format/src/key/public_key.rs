@@ -1,13 +1,23 @@
 //! [`PublicKey`] and [`KeyLine`]: the identity of a signer, as OpenSSH writes it.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::str::FromStr;
 
+use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use ssh_key::HashAlg;
 use ssh_key::public::{Ed25519PublicKey, KeyData};
 
 use crate::error::{Error, Result};
+
+/// How many unpacked keys a thread keeps.
+const LAST: usize = 32;
+
+thread_local! {
+    /// The unpacked keys that were last used, each in the place that its first byte says. None is weak.
+    static LAST_KEYS: RefCell<[Option<VerifyingKey>; LAST]> = const { RefCell::new([None; LAST]) };
+}
 
 /// An Ed25519 public key. `Display` is OpenSSH's `ssh-ed25519 AAAA…`, without a comment; `FromStr` accepts
 /// that line with or without a comment.
@@ -33,7 +43,22 @@ impl PublicKey {
 
     /// Whether it is a point of small order: anybody can make signatures that verify with such a key.
     pub(super) fn is_weak(&self) -> bool {
-        ed25519_dalek::VerifyingKey::from_bytes(&self.0.0).is_ok_and(|key| key.is_weak())
+        VerifyingKey::from_bytes(&self.0.0).is_ok_and(|key| key.is_weak())
+    }
+
+    /// Calls `of` with the point that the key is; returns `None` if it is none, or a weak one. The last keys
+    /// are kept: a log has many statements of few keys, and to unpack a key takes an eighth of the time of a
+    /// verification.
+    pub(super) fn with_unpacked<T>(&self, of: impl FnOnce(&VerifyingKey) -> T) -> Option<T> {
+        LAST_KEYS.with_borrow_mut(|kept| {
+            let bytes = self.0.0;
+            let slot = kept.get_mut(usize::from(bytes[0]) % LAST)?;
+            let key = match slot {
+                Some(key) if key.as_bytes() == &bytes => key,
+                _ => slot.insert(VerifyingKey::from_bytes(&bytes).ok().filter(|key| !key.is_weak())?),
+            };
+            Some(of(key))
+        })
     }
 
     pub(super) fn key_data(&self) -> KeyData {

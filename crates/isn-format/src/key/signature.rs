@@ -4,6 +4,7 @@
 //! is fixed except the public key (32 bytes) and the signature (64 bytes). So a signature has exactly one
 //! spelling: the text that is read must equal the text that would be written, byte for byte.
 
+use ed25519_dalek::Verifier as _;
 use ssh_key::{Algorithm, HashAlg, LineEnding, SshSig};
 
 use crate::key::PublicKey;
@@ -108,10 +109,13 @@ impl Signature {
 
     /// Whether the holder of the private key of [`Signature::signer`] has signed exactly `message`.
     pub fn is_valid(&self, message: &[u8]) -> bool {
-        let verify = || {
-            let key = ssh_key::PublicKey::from(self.signer.key_data());
-            key.verify(self.sshsig.namespace(), message, &self.sshsig)
-        };
-        !self.signer.is_weak() && verify().is_ok()
+        let (namespace, hash) = (self.sshsig.namespace(), self.sshsig.hash_alg());
+        let verified = self.signer.with_unpacked(|key| {
+            let signed = SshSig::signed_data(namespace, hash, message).ok()?;
+            let signature = ed25519_dalek::Signature::try_from(self.sshsig.signature()).ok()?;
+            // As `ssh_key` verifies it, which would unpack the key again.
+            key.verify(&signed, &signature).ok()
+        });
+        verified.flatten().is_some()
     }
 }

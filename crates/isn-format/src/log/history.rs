@@ -102,8 +102,9 @@ pub struct Dataset {
     pub owners: Owners,
     /// Keys that no longer count, with the entry that revoked each.
     pub revoked: BTreeMap<PublicKey, u64>,
-    /// Every version that was ever released.
-    pub releases: BTreeMap<Version, Released>,
+    /// Every version that was ever released. In boxes, since the tree's nodes are half empty: a log may have
+    /// a hundred thousand of them.
+    pub releases: BTreeMap<Version, Box<Released>>,
 }
 
 /// The owner statement in force.
@@ -135,9 +136,9 @@ pub struct Released {
     /// The owners that signed it.
     pub signers: Vec<PublicKey>,
     /// The notice that it should no longer be used, if any.
-    pub yanked: Option<Notice>,
+    pub yanked: Option<Box<Notice>>,
     /// The notice that its objects may be gone, if any.
-    pub withdrawn: Option<Notice>,
+    pub withdrawn: Option<Box<Notice>>,
 }
 
 /// A yank or withdrawal of a version.
@@ -392,7 +393,7 @@ impl History {
         &self,
         Advice { id, .. }: &Advice,
         signers: &[PublicKey],
-        earlier: impl Fn(&Released) -> &Option<Notice>,
+        earlier: impl Fn(&Released) -> &Option<Box<Notice>>,
     ) -> Result<(), Refusal> {
         let dataset = self.owned(&id.name)?;
         let released = dataset.releases.get(&id.version).ok_or("is about a version that is not released")?;
@@ -432,7 +433,7 @@ impl History {
                         yanked: None,
                         withdrawn: None,
                     };
-                    dataset.releases.insert(release.id.version, released);
+                    dataset.releases.insert(release.id.version, Box::new(released));
                 }
             }
             Statement::Revoke(Revocation { name, key, .. }) => {
@@ -442,12 +443,12 @@ impl History {
             }
             Statement::Yank(advice) => {
                 if let Some(released) = self.released_mut(advice) {
-                    released.yanked = Some(Notice { index, reason: advice.reason.clone() });
+                    released.yanked = Some(Box::new(Notice { index, reason: advice.reason.clone() }));
                 }
             }
             Statement::Withdraw(advice) => {
                 if let Some(released) = self.released_mut(advice) {
-                    released.withdrawn = Some(Notice { index, reason: advice.reason.clone() });
+                    released.withdrawn = Some(Box::new(Notice { index, reason: advice.reason.clone() }));
                 }
             }
             Statement::LogKey(change) => self.enact_log_key(index, change),
@@ -456,7 +457,7 @@ impl History {
     }
 
     fn released_mut(&mut self, advice: &Advice) -> Option<&mut Released> {
-        self.datasets.get_mut(&advice.id.name)?.releases.get_mut(&advice.id.version)
+        self.datasets.get_mut(&advice.id.name)?.releases.get_mut(&advice.id.version).map(Box::as_mut)
     }
 }
 

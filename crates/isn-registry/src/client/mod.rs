@@ -25,7 +25,7 @@ use crate::trust::{Known, RegistryId, TrustStore, Trusted};
 use isn_format::dataset_ref::{DatasetRef, Name, Version, VersionId};
 use isn_format::error::{Error, Missing, NetworkKind, Overlap, Result};
 use isn_format::key::PublicKey;
-use isn_format::log::{History, LogKey, Rejected, Released, SignedCheckpoint, leaf_hash};
+use isn_format::log::{History, LogKey, Rejected, Released, Replica, SignedCheckpoint, leaf_hash};
 use isn_format::release::{Release, unknown_signer};
 use isn_format::tree::Selection;
 
@@ -65,6 +65,13 @@ pub struct Belief {
     pub keys: Vec<PublicKey>,
     /// Which witnesses must have seen the log.
     pub policy: WitnessPolicy,
+}
+
+impl Belief {
+    /// The key of the registry's log: the one that the user believes, or else the one that it claims.
+    pub(crate) fn claimed_log(&self) -> Option<&LogKey> {
+        self.log.as_ref().or(self.claimed.as_ref())
+    }
 }
 
 impl Client {
@@ -295,7 +302,7 @@ impl Client {
                 Some(_) => Err(Error::invalid("--max-age", "needs a log that you trust, with a witness")),
             };
         };
-        let view = self.sync(registry, log, belief).await?;
+        let view = self.sync(registry, log, belief, None).await?;
         view.map(Some).ok_or_else(|| {
             let what = format!("registry {}", registry.name());
             Error::trust(what, format!("shows no log, but is known by its log {log}: a log does not go away"))
@@ -313,13 +320,27 @@ impl Client {
         registry: &Registry,
         belief: &Belief,
     ) -> Result<(LogKey, LogView)> {
+        self.audited_view(registry, belief, None).await
+    }
+
+    /// As [`Client::claimed_view`], if the log was perhaps just read and replayed as a whole: it is not
+    /// replayed again if it is still as long.
+    ///
+    /// # Errors
+    /// As [`Client::claimed_view`].
+    pub(crate) async fn audited_view(
+        &self,
+        registry: &Registry,
+        belief: &Belief,
+        whole: Option<Replica>,
+    ) -> Result<(LogKey, LogView)> {
         let what = || format!("registry {}", registry.name());
-        let Some(log) = belief.log.as_ref().or(belief.claimed.as_ref()) else {
+        let Some(log) = belief.claimed_log() else {
             // Only a `registry.json` that can be read says that there is none.
             registry.about().await?;
             return Err(Error::not_found(Missing::Log, "log", what()));
         };
-        let view = self.sync(registry, log, belief).await?;
+        let view = self.sync(registry, log, belief, whole).await?;
         let view =
             view.ok_or_else(|| Error::trust(what(), format!("shows no log, and says that it is {log}")))?;
         Ok((log.clone(), view))
@@ -340,7 +361,13 @@ impl Client {
         registry.sync_log(&key, known.as_ref(), &WitnessPolicy::default()).await
     }
 
-    async fn sync(&self, registry: &Registry, log: &LogKey, belief: &Belief) -> Result<Option<LogView>> {
+    async fn sync(
+        &self,
+        registry: &Registry,
+        log: &LogKey,
+        belief: &Belief,
+        whole: Option<Replica>,
+    ) -> Result<Option<LogView>> {
         let policy = &belief.policy;
         // The bundled registry is as fixed as the program, so there is nothing to remember.
         let known = (registry.name() != BUNDLED).then(|| self.logs.log(log));
@@ -350,7 +377,7 @@ impl Client {
         {
             return as_last_seen(known, registry, policy).map(Some);
         }
-        let view = registry.sync_log(log, known.as_ref(), policy).await?;
+        let view = registry.sync_audited(log, known.as_ref(), policy, whole).await?;
         if let Some(view) = &view {
             let entries = view.replica.size();
             tracing::info!("the log of registry {} has {entries} entries", without_secrets(registry.name()));
@@ -448,7 +475,7 @@ fn subject(history: &History, reference: &DatasetRef) -> Option<VersionId> {
 
 /// What the user may have meant: the versions that a name has, or similar names.
 pub(crate) fn near(history: &History, name: &Name) -> Vec<String> {
-    let standing = |(version, released): (&Version, &Released)| {
+    let standing = |(version, released): (&Version, &Box<Released>)| {
         released.withdrawn.is_none().then(|| version.to_string())
     };
     match history.dataset(name) {

@@ -178,7 +178,7 @@ impl Client {
         let read = aside(async {
             let belief = self.belief(&registry).await.ok()?;
             match belief.log.as_ref() == Some(log) {
-                true => self.sync(&registry, log, &belief).await.transpose(),
+                true => self.sync(&registry, log, &belief, None).await.transpose(),
                 false => None,
             }
         });
@@ -327,7 +327,7 @@ impl Advice {
     fn of(history: &History, reference: &DatasetRef) -> Option<Self> {
         let id = subject(history, reference)?;
         let released = history.dataset(&id.name)?.releases.get(&id.version)?;
-        let reason = |notice: &Option<Notice>| notice.as_ref().map(|notice| notice.reason.clone());
+        let reason = |notice: &Option<Box<Notice>>| notice.as_ref().map(|notice| notice.reason.clone());
         (released.dataset == *pin_of(reference)?).then(|| Advice {
             id,
             withdrawn: reason(&released.withdrawn),

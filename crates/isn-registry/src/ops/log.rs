@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::client::{self, Client};
 use crate::known_logs::KnownLogs;
-use crate::registry::Registry;
+use crate::registry::{Registry, layout};
 use crate::registry::append::OwnLog;
 use crate::registry::log::LogView;
 use crate::registry::publish::RegistryWriter;
@@ -13,11 +13,30 @@ use crate::transport;
 use crate::trust::Known;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Error, Missing, Result};
-use isn_format::log::{Accepted, LogKey, Proof, Rejected, SignedCheckpoint};
+use isn_format::log::{Accepted, Hash, LogKey, Proof, Rejected, Replica, SignedCheckpoint};
 use isn_format::release::{Release, Standing};
 
 /// An entry, or the reason why it has no effect.
 pub type Entry = Result<Accepted, Rejected>;
+
+/// What is made of the entries of a log as they are read: a long log's entries are not held in memory.
+pub trait Entries {
+    /// Adds the next entry.
+    fn push(&mut self, entry: Entry);
+    /// Forgets all entries: they are read again.
+    fn clear(&mut self);
+}
+
+/// The entries themselves.
+impl Entries for Vec<Entry> {
+    fn push(&mut self, entry: Entry) {
+        self.push(entry);
+    }
+
+    fn clear(&mut self) {
+        self.clear();
+    }
+}
 
 /// A log, replayed from its first entry.
 pub struct LogReport {
@@ -33,8 +52,6 @@ pub struct LogReport {
     pub size: u64,
     /// The root hash, as a checkpoint writes it.
     pub root: String,
-    /// Every entry.
-    pub entries: Vec<Entry>,
     /// Those without effect. If the registry is behind, the newest that this machine remembers.
     pub rejected: Vec<Rejected>,
     /// A message that the registry is a mirror and behind its log.
@@ -44,16 +61,25 @@ pub struct LogReport {
 /// Reads the whole log of the first registry, replays it from its first entry, checks every tile, and checks
 /// it against what this machine remembers of the log. Without a trusted log key it takes the key that the
 /// registry claims, and the report says so. With `attestations`, it is the registry's attestation log.
+/// `entries` gets every entry, unless the registry is behind.
 ///
 /// # Errors
 /// [`Error::Trust`] if the log is inconsistent or not the one remembered; [`Error::NotFound`] if the registry
 /// has no such log; [`Error::Network`] if it does not answer; [`Error::Invalid`] if no registry is named.
-pub fn audit(client: &Client, attestations: bool) -> Result<LogReport> {
+pub fn audit(client: &Client, attestations: bool, entries: &mut dyn Entries) -> Result<LogReport> {
     let registry = client.open(first(client)?)?;
     transport::runtime()?.block_on(async {
         let belief = client.belief(&registry).await?;
         let is_claimed = belief.log.is_none();
-        let (anchor, view) = client.claimed_view(&registry, &belief).await?;
+        let mut audit = Audit { entries, rejected: Vec::new(), of: None };
+        // One replay is enough: if it succeeds, it is compared with what this machine remembers.
+        let whole = match belief.claimed_log() {
+            Some(anchor) if !attestations && !client.access.offline => {
+                audit.read_early(&registry, anchor).await
+            }
+            _ => None,
+        };
+        let (anchor, view) = client.audited_view(&registry, &belief, whole).await?;
         let (anchor, view) = match attestations {
             false => (anchor, view),
             true => {
@@ -65,13 +91,54 @@ pub fn audit(client: &Client, attestations: bool) -> Result<LogReport> {
             }
         };
         let signed = SignedCheckpoint::parse("the checkpoint", view.note.clone())?;
-        let entries = match &view.behind {
-            None => registry.audit_log(&anchor, &signed).await?,
+        match &view.behind {
+            None if audit.of.as_ref() == Some(&(signed.claimed_size(), signed.claimed_root())) => {}
+            None => drop(audit.read(&registry, &anchor, &signed).await?),
             // A mirror that is behind cannot show the entries that it lacks.
-            Some(_) => Vec::new(),
-        };
-        report(&registry, anchor, is_claimed, &view, entries)
+            Some(_) => audit.forget(),
+        }
+        report(&registry, anchor, is_claimed, &view, audit.rejected)
     })
+}
+
+/// The entries of a log that is audited.
+struct Audit<'a> {
+    entries: &'a mut dyn Entries,
+    /// Those without effect.
+    rejected: Vec<Rejected>,
+    /// The tree that they are all of, if they were read.
+    of: Option<(u64, Hash)>,
+}
+
+impl Audit<'_> {
+    fn forget(&mut self) {
+        self.entries.clear();
+        self.rejected.clear();
+        self.of = None;
+    }
+
+    async fn read(
+        &mut self,
+        registry: &Registry,
+        anchor: &LogKey,
+        signed: &SignedCheckpoint,
+    ) -> Result<Replica> {
+        self.forget();
+        let read = registry.audit_log(anchor, signed, |entry| {
+            self.rejected.extend(entry.as_ref().err().cloned());
+            self.entries.push(entry);
+        });
+        let whole = read.await?;
+        self.of = Some((signed.claimed_size(), signed.claimed_root()));
+        Ok(whole)
+    }
+
+    /// Reads the log before it is known whether it is the one that this machine remembers. Whatever fails is
+    /// found again by who compares the two.
+    async fn read_early(&mut self, registry: &Registry, anchor: &LogKey) -> Option<Replica> {
+        let signed = registry.signed_checkpoint(layout::Log::of(anchor)).await.ok()??;
+        self.read(registry, anchor, &signed).await.ok()
+    }
 }
 
 /// The log claims that were removed.
@@ -109,12 +176,12 @@ pub fn unclaim(store: Box<dyn Store>, is_alone: bool, known: Known<'_>) -> Resul
     Ok(UnclaimReport { removed, attestations })
 }
 
-/// Returns what is new in a log since this machine last looked.
+/// Returns what is new in a log since this machine last looked, and the new entries.
 ///
 /// # Errors
 /// [`Error::Trust`] if no log of the registry is trusted, or it is not a continuation of the one remembered;
 /// [`Error::Network`] if the registry does not answer.
-pub fn news(client: &Client) -> Result<LogReport> {
+pub fn news(client: &Client) -> Result<(LogReport, Vec<Entry>)> {
     let registry = client.open(first(client)?)?;
     transport::runtime()?.block_on(async {
         let belief = client.belief(&registry).await?;
@@ -125,7 +192,8 @@ pub fn news(client: &Client) -> Result<LogReport> {
         let known = client.logs.log(&log);
         let (view, entries) =
             registry.log_news(&log, &known, &belief.policy).await?.ok_or_else(|| no_log(&registry))?;
-        report(&registry, log, false, &view, entries)
+        let rejected = entries.iter().filter_map(|entry| entry.clone().err()).collect();
+        Ok((report(&registry, log, false, &view, rejected)?, entries))
     })
 }
 
@@ -134,11 +202,11 @@ fn report(
     anchor: LogKey,
     is_claimed: bool,
     view: &LogView,
-    entries: Vec<Entry>,
+    found: Vec<Rejected>,
 ) -> Result<LogReport> {
     let replica = &view.replica;
     let rejected = match &view.behind {
-        None => entries.iter().filter_map(|entry| entry.clone().err()).collect(),
+        None => found,
         Some(_) => replica.history().rejected().to_vec(),
     };
     Ok(LogReport {
@@ -148,7 +216,6 @@ fn report(
         key: replica.history().key(),
         size: replica.size(),
         root: replica.tree().root()?.to_string(),
-        entries,
         rejected,
         behind: view.behind.clone(),
     })

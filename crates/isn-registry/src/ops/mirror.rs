@@ -139,7 +139,7 @@ pub fn mirror(
             return Err(Error::trust(format!("registry {}", source.name()), behind));
         }
         // Every tile is checked, so that what is copied has been checked.
-        source.audit_log(&anchor, &signed(&view)?).await?;
+        source.audit_log(&anchor, &signed(&view)?, |_| ()).await?;
         let (about, bytes) = source.about_file().await?;
         if !is_of(&about, &view) {
             let why = format!("does not say that its log is {anchor}, which it shows");

@@ -7,8 +7,8 @@ use isn_format::log::{Accepted, LogKey, Rejected, Replica, SignedCheckpoint, TIL
 
 impl Registry {
     /// Replays the log up to `signed` from its first entry, without remembering anything. Checks that every
-    /// bundle and tile is there and right, including those that clients of isn never read. Returns the effect
-    /// of each entry.
+    /// bundle and tile is there and right, including those that clients of isn never read. Calls `each` with
+    /// the effect of each entry; none of them counts if this fails.
     ///
     /// # Errors
     /// [`Error::Trust`] if a file is missing or wrong, or the checkpoint is not signed with the log's key;
@@ -17,10 +17,10 @@ impl Registry {
         &self,
         anchor: &LogKey,
         signed: &SignedCheckpoint,
-    ) -> Result<Vec<Result<Accepted, Rejected>>> {
+        mut each: impl FnMut(Result<Accepted, Rejected>),
+    ) -> Result<Replica> {
         let (mut replica, size) = (Replica::new(anchor.clone()), signed.claimed_size());
         let log = layout::Log::of(anchor);
-        let mut entries = Vec::new();
         for index in 0..size.div_ceil(TILE_WIDTH) {
             let width = TILE_WIDTH.min(size - index * TILE_WIDTH);
             let path = log.entries(index, width);
@@ -32,7 +32,7 @@ impl Registry {
                 return Err(refuse(format!("has {} entries, expected {width}", found.len())));
             }
             for entry in found {
-                entries.push(replica.push(entry)?);
+                each(replica.push(entry)?);
             }
         }
         if replica.tree().root()? != signed.claimed_root() {
@@ -50,7 +50,7 @@ impl Registry {
                 return Err(Error::trust(self.place(&path), why));
             }
         }
-        Ok(entries)
+        Ok(replica)
     }
 
     /// Returns an error that says where the entries and the checkpoint diverge: at the first bundle whose

@@ -70,11 +70,12 @@ impl Registry {
         known: Option<&KnownLog>,
         policy: &WitnessPolicy,
     ) -> Result<Option<LogView>> {
-        let remembered = known.map(KnownLog::load).transpose()?;
-        let (base, seen) = match remembered {
-            Some(remembered) => (remembered.replica, remembered.seen),
-            None => (Replica::new(anchor.clone()), None),
+        // A long log's state is held once: who needs it again reads it again.
+        let remembered = || match known.map(KnownLog::load).transpose()? {
+            Some(remembered) => Ok::<_, Error>((remembered.replica, remembered.seen)),
+            None => Ok((Replica::new(anchor.clone()), None)),
         };
+        let (mut base, seen) = remembered()?;
         let (mut attempt, log) = (1, layout::Log::of(anchor));
         let (view, is_new) = loop {
             let Some(signed) = self.signed_checkpoint(log).await? else {
@@ -88,11 +89,13 @@ impl Registry {
                 );
                 return Err(Error::trust(format!("registry {}", self.name()), why));
             };
-            match self.follow(&signed, base.clone(), seen.as_ref(), known).await {
+            match self.follow(&signed, base, seen.as_ref(), known).await {
                 // The log was advanced while it was read: its last, partial bundle has another name now.
-                Err(Error::NotFound { .. }) if attempt < ATTEMPTS => attempt += 1,
+                Err(Error::NotFound { .. }) if attempt < ATTEMPTS => {
+                    (attempt, base) = (attempt + 1, remembered()?.0);
+                }
                 Err(e @ Error::NotFound { .. }) => {
-                    signed.verify(&base.history().key_at(signed.claimed_size()))?;
+                    signed.verify(&remembered()?.0.history().key_at(signed.claimed_size()))?;
                     return Err(left_out(e));
                 }
                 followed => break followed?,
@@ -104,6 +107,42 @@ impl Registry {
             known.store(&view.replica, &view.note)?;
         }
         Ok(Some(view))
+    }
+
+    /// As [`Registry::sync_log`]. If the log was just audited as a whole, and is as long and the same, `whole`
+    /// is not replayed again. Anything that is wrong is left to [`Registry::sync_log`].
+    ///
+    /// # Errors
+    /// As [`Registry::sync_log`].
+    pub(crate) async fn sync_audited(
+        &self,
+        anchor: &LogKey,
+        known: Option<&KnownLog>,
+        policy: &WitnessPolicy,
+        whole: Option<Replica>,
+    ) -> Result<Option<LogView>> {
+        let Some(whole) = whole else { return self.sync_log(anchor, known, policy).await };
+        let Some(signed) = self.signed_checkpoint(layout::Log::of(anchor)).await? else {
+            return self.sync_log(anchor, known, policy).await;
+        };
+        let seen = known.map(KnownLog::seen).transpose()?.flatten();
+        let has = |size, root| size <= whole.size() && whole.tree().root_at(size).is_ok_and(|at| at == root);
+        let is_whole = signed.claimed_size() == whole.size() && has(whole.size(), signed.claimed_root());
+        let continues = seen.as_ref().is_none_or(|seen| has(seen.size, seen.root));
+        if *whole.history().anchor() != *anchor
+            || !is_whole
+            || !continues
+            || signed.verify(&whole.history().key()).is_err()
+        {
+            drop(whole);
+            return self.sync_log(anchor, known, policy).await;
+        }
+        policy.check("the log's checkpoint", &signed)?;
+        let note = signed.bytes().to_vec();
+        if let Some(known) = known.filter(|_| seen.is_none_or(|seen| seen.note != note)) {
+            known.store(&whole, &note)?;
+        }
+        Ok(Some(LogView { replica: whole, note, behind: None }))
     }
 
     /// Whether the log of `view` is the one known by `key`: that is a key that the log has had, or one that
@@ -188,12 +227,18 @@ impl Registry {
         Ok((LogView { replica, note: signed.bytes().to_vec(), behind: None }, true))
     }
 
-    /// Fetches and replays the entries up to `size`; returns the effect of each.
-    pub(super) async fn extend(
+    /// Fetches and replays the entries up to `size`.
+    pub(super) async fn extend(&self, replica: &mut Replica, size: u64) -> Result<()> {
+        self.extend_and(replica, size, |_| ()).await
+    }
+
+    /// As [`Registry::extend`], and calls `each` with the effect of each entry.
+    async fn extend_and(
         &self,
         replica: &mut Replica,
         size: u64,
-    ) -> Result<Vec<Result<Accepted, Rejected>>> {
+        mut each: impl FnMut(Result<Accepted, Rejected>),
+    ) -> Result<()> {
         let (from, tail) = (replica.size(), replica.tail());
         let log = layout::Log::of(replica.history().anchor());
         let bundles = (from / TILE_WIDTH)..size.div_ceil(TILE_WIDTH);
@@ -205,15 +250,14 @@ impl Registry {
                 Ok::<_, Error>((index, bytes, range))
             })
             .buffered(REQUESTS);
-        let mut replayed = Vec::new();
         while let Some((index, bytes, range)) = fetched.try_next().await? {
             let what = || self.place(&log.entries(index, range.end - index * TILE_WIDTH));
             let entries = bundle::read(&bytes, range.end - range.start);
             for entry in entries.map_err(|why| Error::trust(what(), format!("is damaged: it {why}")))? {
-                replayed.push(replica.push(entry)?);
+                each(replica.push(entry)?);
             }
         }
-        Ok(replayed)
+        Ok(())
     }
 
     /// Returns the log as it is now, and the effects of the entries since `known` remembered it; `None` if
@@ -229,11 +273,10 @@ impl Registry {
     ) -> Result<Option<(LogView, Vec<Result<Accepted, Rejected>>)>> {
         let mut before = known.load()?.replica;
         let Some(view) = self.sync_log(anchor, Some(known), policy).await? else { return Ok(None) };
-        let entries = if view.behind.is_some() || before.size() >= view.replica.size() {
-            Vec::new()
-        } else {
-            self.extend(&mut before, view.replica.size()).await?
-        };
+        let mut entries = Vec::new();
+        if view.behind.is_none() && before.size() < view.replica.size() {
+            self.extend_and(&mut before, view.replica.size(), |entry| entries.push(entry)).await?;
+        }
         Ok(Some((view, entries)))
     }
 

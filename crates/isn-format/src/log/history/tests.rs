@@ -380,8 +380,8 @@ fn a_yank_and_a_withdrawal_are_of_released_versions_once() {
         "says again what entry 8 says"
     );
     let (_, released) = history.release(&id("1.1")).unwrap();
-    assert_eq!(released.yanked, Some(Notice { index: 6, reason: "leaks".into() }));
-    assert_eq!(released.withdrawn, Some(Notice { index: 8, reason: "asked to".into() }));
+    assert_eq!(released.yanked, Some(Box::new(Notice { index: 6, reason: "leaks".into() })));
+    assert_eq!(released.withdrawn, Some(Box::new(Notice { index: 8, reason: "asked to".into() })));
     history.accepts(&Statement::Withdraw(advice("1.0", "asked to")), &[ANNA]);
     assert_eq!(history.newest(&name()), None);
     // There is no way back: a withdrawn version cannot be released again.

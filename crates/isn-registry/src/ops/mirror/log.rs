@@ -36,7 +36,7 @@ impl Mirror<'_> {
             return Err(Error::trust(format!("registry {}", self.source.name()), behind));
         }
         let history = view.replica.history();
-        runtime.block_on(self.source.audit_log(history.anchor(), &signed(&view)?))?;
+        runtime.block_on(self.source.audit_log(history.anchor(), &signed(&view)?, |_| ()))?;
         // The file of each version is made from the entries: nobody has signed the source's.
         let mut versions: HashMap<u64, VersionId> = HashMap::new();
         for id in history.built_versions() {

@@ -59,7 +59,7 @@ pub(super) async fn check_log(
     };
     let log = CheckedLog { view, shown };
     let signed = SignedCheckpoint::parse(layout::CHECKPOINT, log.shown().note.clone())?;
-    registry.audit_log(&anchor, &signed).await?;
+    registry.audit_log(&anchor, &signed, |_| ()).await?;
     let is_named = match claimed {
         _ if belief.unlike.is_some() => true,
         Some(key) if log.view.replica.history().has_key(key) => true,
@@ -91,7 +91,7 @@ pub(super) async fn check_attestations(
         let view = registry.sync_log(&key, None, &WitnessPolicy::default()).await?;
         if let Some(view) = &view {
             let signed = SignedCheckpoint::parse("the checkpoint", view.note.clone())?;
-            registry.audit_log(&key, &signed).await?;
+            registry.audit_log(&key, &signed, |_| ()).await?;
         }
         Ok::<_, Error>(view)
     };

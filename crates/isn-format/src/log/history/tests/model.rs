@@ -178,8 +178,8 @@ impl Model {
     fn of(history: &History) -> Self {
         let claims = history.datasets().map(|(name, dataset)| {
             let Dataset { owners, revoked, releases } = dataset;
-            let notices = |notice: fn(&Released) -> &Option<Notice>| {
-                let said = |(version, released): (&Version, &Released)| {
+            let notices = |notice: fn(&Released) -> &Option<Box<Notice>>| {
+                let said = |(version, released): (&Version, &Box<Released>)| {
                     Some((*version, notice(released).as_ref()?.reason.clone()))
                 };
                 releases.iter().filter_map(said).collect()
