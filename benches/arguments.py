@@ -12,7 +12,7 @@ def read(doc: str) -> argparse.Namespace:
     parser.add_argument("--isn", type=Path, default=ROOT / "target/release/isn", help="the program")
     parser.add_argument("--photos", type=Path, action="append", default=[], help="folder of real photographs")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--count", type=int, help="how many photographs, to try the bench itself")
+    parser.add_argument("--count", type=int, help="how many photographs, to try the bench itself; or entries of a log")
     found = parser.parse_args()
     found.work = found.work.resolve()
     found.isn = found.isn.resolve()

@@ -1,11 +1,12 @@
 //! Writes a log into a folder registry: a claim of the name `birds`, then releases of it.
 //!
-//! usage: write-log REGISTRY LOGS ENTRIES CHECKPOINTS
+//! usage: write-log REGISTRY LOGS ENTRIES CHECKPOINTS [NAMES]
 //!
 //! `REGISTRY` may exist, with an empty log. `LOGS` is the folder `logs` of an `ISN_HOME`, which has the log's
 //! private key or gets it. Statements are appended in batches of 1, 2, 3, 5, 8 and so on, so that bundles and
 //! tiles begin and end anywhere; the checkpoint after each batch but the last is kept in the folder
-//! `CHECKPOINTS`, named after its size.
+//! `CHECKPOINTS`, named after its size. With `NAMES`, the entries are about as many names, `birds`, `birds-1`
+//! and so on, in turn.
 
 use std::error::Error;
 use std::fs;
@@ -23,12 +24,16 @@ use isn_registry::trust::{Known, TrustStore};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [registry, logs, entries, checkpoints] = arguments.as_slice() else {
-        return Err("usage: write-log REGISTRY LOGS ENTRIES CHECKPOINTS".into());
+    let (registry, logs, entries, checkpoints, names) = match arguments.as_slice() {
+        [registry, logs, entries, checkpoints] => (registry, logs, entries, checkpoints, 1),
+        [registry, logs, entries, checkpoints, names] => {
+            (registry, logs, entries, checkpoints, names.parse()?)
+        }
+        _ => return Err("usage: write-log REGISTRY LOGS ENTRIES CHECKPOINTS [NAMES]".into()),
     };
     let nobody = TrustStore::open(Path::new(logs).join("trust.toml"))?;
     let (registry, logs) = (|| FolderStore::new(registry), KnownLogs::new(logs));
-    let mut statements = statements("birds".parse()?, entries.parse()?)?;
+    let mut statements = statements(names, entries.parse()?)?;
     RegistryWriter::init(&registry(), "A log for the oracle", || logs.new_signer(None))?;
     let writer = RegistryWriter::open(Box::new(registry()))?;
     let log = OwnLog::open(&writer, Known { trust: &nobody, logs: &logs })?;
@@ -47,28 +52,33 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Makes `count` statements by one key: the claim, then releases 0.0, 0.1 and so on to 0.999, 1.0 …
-fn statements(name: Name, count: u32) -> Result<Vec<SignedStatement>, Box<dyn Error>> {
+/// Makes `count` statements by one key about `names` names in turn: the claims, then releases 0.0, 0.1 and so
+/// on to 0.999, 1.0 …
+fn statements(names: u32, count: u32) -> Result<Vec<SignedStatement>, Box<dyn Error>> {
     let key = PrivateKey::generate("oracle")?;
-    let claim = Owner {
-        name: name.clone(),
-        previous: None,
-        threshold: 1,
-        keys: vec![key.public_line().key],
-        recovery: Vec::new(),
-    };
-    let release = |number: u32| {
-        let bytes = number.to_be_bytes();
-        Statement::Release(ReleaseStatement {
-            id: VersionId {
-                name: name.clone(),
-                version: Version { major: number / 1000, minor: number % 1000 },
-            },
+    let statement = |number: u32| {
+        let (round, name) = (number / names, number % names);
+        let name: Name = match name {
+            0 => "birds".parse()?,
+            other => format!("birds-{other}").parse()?,
+        };
+        let Some(round) = round.checked_sub(1) else {
+            let keys = vec![key.public_line().key];
+            return Ok(Statement::Owner(Owner {
+                name,
+                previous: None,
+                threshold: 1,
+                keys,
+                recovery: Vec::new(),
+            }));
+        };
+        let bytes = round.to_be_bytes();
+        Ok(Statement::Release(ReleaseStatement {
+            id: VersionId { name, version: Version { major: round / 1000, minor: round % 1000 } },
             dataset: Digest::of(&bytes),
             manifest: Digest::of(&[b"manifest", bytes.as_slice()].concat()),
             manifest_len: 1000,
-        })
+        }))
     };
-    let all = std::iter::once(Statement::Owner(claim)).chain((0..).map(release)).take(count as usize);
-    Ok(all.map(|statement| SignedStatement::sign(&statement, &key)).collect::<Result<_, _>>()?)
+    (0..count).map(|number| Ok(SignedStatement::sign(&statement(number)?, &key)?)).collect()
 }
