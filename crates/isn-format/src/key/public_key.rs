@@ -43,7 +43,9 @@ impl PublicKey {
 
     /// Whether it is a point of small order: anybody can make signatures that verify with such a key.
     pub(super) fn is_weak(&self) -> bool {
-        VerifyingKey::from_bytes(&self.0.0).is_ok_and(|key| key.is_weak())
+        // No key that is kept is weak.
+        self.with_unpacked(|_| ()).is_none()
+            && VerifyingKey::from_bytes(&self.0.0).is_ok_and(|key| key.is_weak())
     }
 
     /// Calls `of` with the point that the key is; returns `None` if it is none, or a weak one. The last keys

@@ -288,6 +288,16 @@ impl History {
         }
     }
 
+    /// Replays the entry `index`, if none since the last one that was replayed is about its name or the log's
+    /// key: what an entry means depends on no others.
+    ///
+    /// # Errors
+    /// As [`History::apply`].
+    pub fn apply_at(&mut self, index: u64, entry: &[u8]) -> Result<Accepted, Rejected> {
+        self.size = self.size.max(index);
+        self.apply(entry)
+    }
+
     /// Returns the statement in an entry, if it has an effect; otherwise its subject and the reason.
     fn judge(&self, entry: &[u8]) -> Result<Attested, (Option<Name>, Option<Version>, String)> {
         let signed = SignedStatement::parse("it", entry.to_vec()).map_err(|e| {

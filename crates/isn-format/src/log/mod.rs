@@ -15,6 +15,7 @@
 //! | `history.rs` | [`History`]: what the entries mean, replayed in order |
 //! | `replica.rs` | [`Replica`]: a log as far as it has been read |
 //! | `proof.rs` | [`Proof`]: one entry, provable offline |
+//! | `names/` | [`names`]: which entries are about a name |
 //!
 //! This module has only bytes, hashes and rules. `isn_registry::registry` reads and writes logs, and
 //! `isn_registry::known_logs` remembers what was seen of them.
@@ -24,6 +25,7 @@ mod checkpoint;
 mod claim;
 mod history;
 mod key;
+pub mod names;
 pub mod proof;
 mod replica;
 mod tree;

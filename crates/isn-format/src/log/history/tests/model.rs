@@ -10,6 +10,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::*;
+use crate::log::names::Subject;
 
 const NAMES: [&str; 3] = ["ants", "bees", "cats"];
 /// The number of keys that may own something.
@@ -469,6 +470,40 @@ proptest! {
             let alone = Model::of(&replayed(entries.iter().filter(is_about)));
             let name: Name = name.parse().unwrap();
             prop_assert_eq!(alone.claims.get(&name), model.claims.get(&name));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// What an index of names files under a name, and the changes of the log's key, are enough for all that
+    /// the log says about the name.
+    #[test]
+    fn what_is_filed_under_a_name_says_all_about_it(steps in steps()) {
+        let (entries, _) = play(&steps);
+        let whole = replayed(&entries);
+        for name in NAMES {
+            let name: Name = name.parse().unwrap();
+            let mut alone = new_history();
+            for (index, (bytes, _)) in (0..).zip(&entries) {
+                match Subject::of(bytes) {
+                    Some(Subject::Name(other)) if other != name => {}
+                    Some(_) => drop(alone.apply_at(index, bytes)),
+                    None => {}
+                }
+            }
+            prop_assert_eq!(alone.dataset(&name), whole.dataset(&name));
+            prop_assert_eq!(&alone.keys, &whole.keys);
+            prop_assert_eq!(&alone.earlier, &whole.earlier);
+            // Of those without effect, all that are statements about it.
+            let about = |history: &History| -> Vec<Rejected> {
+                let is_filed = |index: u64| {
+                    Subject::of(&entries[index as usize].0) == Some(Subject::Name(name.clone()))
+                };
+                history.rejected.iter().filter(|one| is_filed(one.index)).cloned().collect()
+            };
+            prop_assert_eq!(about(&alone), about(&whole));
         }
     }
 }
