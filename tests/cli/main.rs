@@ -50,6 +50,7 @@ mod local;
 mod log;
 mod machine;
 mod mirror;
+mod names;
 mod no_ranges;
 mod owner;
 mod pairs;

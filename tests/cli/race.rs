@@ -116,7 +116,7 @@ fn eight_publishers_race_and_every_accepted_release_is_in_the_log_once() {
     assert_eq!((view.replica.size(), history.rejected().len()), (321, 0));
     let signed = SignedCheckpoint::parse("the checkpoint", view.note).unwrap();
     let mut entries = Vec::new();
-    runtime.block_on(registry.audit_log(&anchor, &signed, |entry| entries.push(entry))).unwrap();
+    runtime.block_on(registry.audit_log(&anchor, &signed, |_, entry| entries.push(entry))).unwrap();
     assert!(entries.len() == 321 && entries.iter().all(Result::is_ok));
     // Claims and earlier forms of tiles that are no longer needed are removed.
     let files = contents(&root).len();

@@ -141,17 +141,20 @@ fn the_tests_of_the_threat_model_are_there() {
     for row in table.lines().filter(|line| line.starts_with("| ") && line.contains('`')) {
         let tests = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
         for path in tests.split('`').skip(1).step_by(2).filter(|path| path.contains("::")) {
-            let modules: Vec<&str> =
-                path.trim_end_matches("::*").split("::").filter(|name| *name != "tests").collect();
-            // The name is of a module, or of a function in one.
-            let is_there = (modules.len() - 1..=modules.len()).any(|length| {
-                let (file, function) = (modules[..length].join("/"), modules.get(length));
-                let files = SOURCES.into_iter().flat_map(|folder| {
-                    ["", "/mod", "/tests"].map(|end| root.join(format!("{folder}/{file}{end}.rs")))
-                });
-                files
-                    .filter_map(|file| std::fs::read_to_string(file).ok())
-                    .any(|code| function.is_none_or(|function| code.contains(&format!("fn {function}("))))
+            // `tests` is a module in the file, a file or a folder.
+            let parts: Vec<&str> = path.trim_end_matches("::*").split("::").collect();
+            let short = parts.iter().copied().filter(|name| *name != "tests").collect();
+            let is_there = [short, parts].iter().any(|modules: &Vec<&str>| {
+                // The name is of a module, or of a function in one.
+                (modules.len() - 1..=modules.len()).any(|length| {
+                    let (file, function) = (modules[..length].join("/"), modules.get(length));
+                    let files = SOURCES.into_iter().flat_map(|folder| {
+                        ["", "/mod", "/tests"].map(|end| root.join(format!("{folder}/{file}{end}.rs")))
+                    });
+                    files
+                        .filter_map(|file| std::fs::read_to_string(file).ok())
+                        .any(|code| function.is_none_or(|function| code.contains(&format!("fn {function}("))))
+                })
             });
             assert!(is_there, "{path} is not there");
             named += 1;

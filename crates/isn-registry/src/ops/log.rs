@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use crate::client::{self, Client};
 use crate::known_logs::KnownLogs;
-use crate::registry::{Registry, layout};
 use crate::registry::append::OwnLog;
 use crate::registry::log::LogView;
 use crate::registry::publish::RegistryWriter;
 use crate::registry::store::Store;
+use crate::registry::{Registry, layout};
 use crate::transport;
 use crate::trust::Known;
 use isn_format::dataset_ref::DatasetRef;
@@ -124,7 +124,7 @@ impl Audit<'_> {
         signed: &SignedCheckpoint,
     ) -> Result<Replica> {
         self.forget();
-        let read = registry.audit_log(anchor, signed, |entry| {
+        let read = registry.audit_log(anchor, signed, |_, entry| {
             self.rejected.extend(entry.as_ref().err().cloned());
             self.entries.push(entry);
         });

@@ -14,6 +14,7 @@ use crate::files;
 use crate::progress::{Progress, Unit};
 use crate::registry::append::place_of;
 use crate::registry::log::LogView;
+use crate::registry::names::Filing;
 use crate::registry::publish::{RegistryWriter, check_free, read_about};
 use crate::registry::store::Store;
 use crate::registry::{About, Registry, Snapshot, folder_of, layout};
@@ -111,6 +112,8 @@ struct Mirror<'a> {
     accounts: Accounts,
     /// `registry.json`, as it was checked.
     about: Vec<u8>,
+    /// The source's index of names, if it has one.
+    names: Option<log::Names>,
     report: MirrorReport,
 }
 
@@ -132,20 +135,22 @@ pub fn mirror(
         files::check_apart(to, "the registry", from)?;
     }
     let source = client.open(options.source)?;
-    let (log_key, view, is_claimed, about) = runtime()?.block_on(async {
+    let (log_key, view, is_claimed, about, names) = runtime()?.block_on(async {
         let belief = client.belief(&source).await?;
         let (anchor, view) = client.claimed_view(&source, &belief).await?;
         if let Some(behind) = &view.behind {
             return Err(Error::trust(format!("registry {}", source.name()), behind));
         }
         // Every tile is checked, so that what is copied has been checked.
-        source.audit_log(&anchor, &signed(&view)?, |_| ()).await?;
+        let mut filing = Filing::from_bundle(0);
+        source.audit_log(&anchor, &signed(&view)?, |entry, _| filing.push(entry)).await?;
+        let names = log::names_of(&source, &view, &filing).await?;
         let (about, bytes) = source.about_file().await?;
         if !is_of(&about, &view) {
             let why = format!("does not say that its log is {anchor}, which it shows");
             return Err(Error::trust(source.place(layout::REGISTRY_JSON), why));
         }
-        Ok((anchor, view, belief.log.is_none(), bytes))
+        Ok((anchor, view, belief.log.is_none(), bytes, names))
     })?;
     let versions = chosen(&view, options.only)?;
     let marker = format!("{log_key}\n");
@@ -174,7 +179,7 @@ pub fn mirror(
     };
     let verify = options.verify;
     let (seen, accounts) = (HashSet::new(), Accounts::default());
-    let mut mirror = Mirror { source, view, writer, verify, progress, seen, accounts, about, report };
+    let mut mirror = Mirror { source, view, writer, verify, progress, seen, accounts, about, names, report };
     let recipes = options.only.is_empty().then_some(client);
     match mirror.copy(&versions, recipes, if verify { 0 } else { before }) {
         // The mirror is whole without the attestation log.

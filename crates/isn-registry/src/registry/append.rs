@@ -9,6 +9,7 @@
 //! same size.
 
 mod files;
+mod index;
 
 use super::log::{LogView, WitnessPolicy, left_out};
 use super::publish::{RegistryWriter, check_no_log, no_registry_in, read_about};
@@ -25,7 +26,7 @@ use isn_format::statement::SignedStatement;
 
 /// How many log claims (where there is a lock), and how many widths of a partial tile, are kept. A reader
 /// that is further behind reads again.
-const KEPT: u64 = 16;
+pub(crate) const KEPT: u64 = 16;
 /// How many times a commit starts again because other writers have advanced the log meanwhile.
 const ATTEMPTS: u32 = 5;
 

@@ -8,7 +8,7 @@ use isn_format::log::{Accepted, LogKey, Rejected, Replica, SignedCheckpoint, TIL
 impl Registry {
     /// Replays the log up to `signed` from its first entry, without remembering anything. Checks that every
     /// bundle and tile is there and right, including those that clients of isn never read. Calls `each` with
-    /// the effect of each entry; none of them counts if this fails.
+    /// each entry and its effect; none of them counts if this fails.
     ///
     /// # Errors
     /// [`Error::Trust`] if a file is missing or wrong, or the checkpoint is not signed with the log's key;
@@ -17,7 +17,7 @@ impl Registry {
         &self,
         anchor: &LogKey,
         signed: &SignedCheckpoint,
-        mut each: impl FnMut(Result<Accepted, Rejected>),
+        mut each: impl FnMut(&[u8], Result<Accepted, Rejected>),
     ) -> Result<Replica> {
         let (mut replica, size) = (Replica::new(anchor.clone()), signed.claimed_size());
         let log = layout::Log::of(anchor);
@@ -32,7 +32,7 @@ impl Registry {
                 return Err(refuse(format!("has {} entries, expected {width}", found.len())));
             }
             for entry in found {
-                each(replica.push(entry)?);
+                each(entry, replica.push(entry)?);
             }
         }
         if replica.tree().root()? != signed.claimed_root() {

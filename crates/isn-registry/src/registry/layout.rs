@@ -5,6 +5,7 @@ use super::{MAX_BUILT, MAX_HINT};
 use crate::recipe_file::RECIPE_TOML;
 use isn_format::dataset_ref::{Name, VersionId};
 use isn_format::digest::Digest;
+use isn_format::log::names::{File, MAX_FILE, MAX_NOTE, Subject};
 use isn_format::log::{LogKey, MAX_CHECKPOINT, MAX_CLAIM, TILE_WIDTH, bundle};
 use isn_format::object::{Extension, ObjectKind};
 use isn_format::rel_path::check_segment;
@@ -19,6 +20,10 @@ pub const NAMES: &str = "releases/names";
 
 /// The newest checkpoint of the registry's log, the only file that is replaced regularly.
 pub const CHECKPOINT: &str = "log/checkpoint";
+
+/// The note that the log's key signs of the index of names. Not below `log`, where isn 0.1.0 knows every
+/// file.
+pub const NAMES_NOTE: &str = "names/note";
 
 /// The folder of what was sent to a server for publishing, until its statement is in the log; readers never
 /// look at it.
@@ -43,7 +48,7 @@ pub(crate) fn is_hidden(path: &str) -> bool {
 }
 
 /// The folders in which everything is a registry's, beside `objects`.
-pub(crate) const FOLDERS: [&str; 5] = ["attestations", "log", "packs", "pins", "releases"];
+pub(crate) const FOLDERS: [&str; 6] = ["attestations", "log", "names", "packs", "pins", "releases"];
 
 /// One of the two logs of a registry, by its folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +124,53 @@ impl Log {
     }
 }
 
+/// A file of the index of names.
+pub fn names_file(file: &File) -> String {
+    match file {
+        File::Top { through } | File::Node { through, .. } => {
+            format!("{}/{through}", states_of(file).unwrap_or_default())
+        }
+        File::Block { of: Subject::Log, level, index } => format!("names/keys/{level}/{index}"),
+        File::Block { of: Subject::Name(name), level, index } => {
+            format!("names/entries/{name}/{level}/{index}")
+        }
+    }
+}
+
+/// The folder of the states of a file of the index of names; `None` of one that never changes.
+pub(crate) fn states_of(file: &File) -> Option<String> {
+    match file {
+        File::Top { .. } => Some("names/top".into()),
+        File::Node { prefix, .. } => {
+            let hex: String = prefix.iter().map(|digit| format!("{digit:x}")).collect();
+            Some(format!("names/node/{hex}"))
+        }
+        File::Block { .. } => None,
+    }
+}
+
+/// Returns the file of the index of names at `path`; `None` if it is none.
+fn names_file_at(path: &str) -> Option<File> {
+    let parts: Vec<&str> = path.split('/').collect();
+    let digit = |digit: u8| (digit as char).to_digit(16).map(|digit| digit as u8);
+    let file = match parts[..] {
+        ["names", "top", through] => File::Top { through: through.parse().ok()? },
+        ["names", "node", prefix, through] if (1..=64).contains(&prefix.len()) => {
+            let prefix = prefix.bytes().map(digit).collect::<Option<Vec<_>>>()?;
+            File::Node { prefix, through: through.parse().ok()? }
+        }
+        ["names", "keys", level, index] => {
+            File::Block { of: Subject::Log, level: level.parse().ok()?, index: index.parse().ok()? }
+        }
+        ["names", "entries", name, level, index] => {
+            let of = Subject::Name(name.parse().ok()?);
+            File::Block { of, level: level.parse().ok()?, index: index.parse().ok()? }
+        }
+        _ => return None,
+    };
+    (names_file(&file) == path).then_some(file)
+}
+
 /// The folder of the log claims of a log.
 const CLAIMS: &str = ".isn-claims";
 
@@ -187,6 +239,8 @@ pub fn max_len(path: &str) -> u64 {
             _ => bundle::MAX_LEN,
         },
         "releases" if path != NAMES && !path.ends_with("/versions") => statement::MAX_LEN as u64,
+        "names" if path == NAMES_NOTE => MAX_NOTE,
+        "names" => MAX_FILE,
         "recipes" => MAX_UNSIGNED,
         // No writer reads an object: its length and hash are checked when it is put there.
         "objects" => u64::MAX,
@@ -211,6 +265,9 @@ pub fn public(path: &str) -> Option<Public> {
     if [REGISTRY_JSON, NAMES, CHECKPOINT].contains(&path) || path == ATTESTATIONS.checkpoint() {
         return Some(Public::Other);
     }
+    if path == NAMES_NOTE {
+        return Some(Public::Other);
+    }
     let (top, rest) = path.split_once('/')?;
     let is = |formed: String| (formed == path).then_some(Public::Other);
     match top {
@@ -220,6 +277,8 @@ pub fn public(path: &str) -> Option<Public> {
             let extension = Extension::ALL.into_iter().find(|one| one.as_str() == extension)?;
             (object(ObjectKind::Other(extension), &digest) == path).then_some(Public::Object(digest))
         }
+        // States of nodes go when there are newer ones, so none is cached for ever.
+        "names" => names_file_at(path).map(|_| Public::Other),
         "packs" => is(packs(&rest.parse().ok()?)),
         "pins" => is(pin(&rest.parse().ok()?)),
         "attestations" if rest.starts_with("versions/") => {
@@ -278,7 +337,16 @@ mod tests {
                     .iter()
                     .flat_map(|log| [log.checkpoint(), log.tile(0, 7, 3), log.entries(1_234_067, 255)]),
             )
-            .chain([built(&id)])
+            .chain([built(&id), NAMES_NOTE.into()])
+            .chain(
+                [
+                    File::Top { through: 0 },
+                    File::Node { prefix: vec![0, 15], through: 7 },
+                    File::Block { of: Subject::Log, level: 0, index: 3 },
+                    File::Block { of: Subject::Name(name.clone()), level: 1, index: 0 },
+                ]
+                .map(|file| names_file(&file)),
+            )
             .chain(
                 ["README.md", "DATASHEET.md", "corrections.csv"].map(|file| format!("recipes/birds/{file}")),
             )
@@ -307,6 +375,15 @@ mod tests {
             format!("objects/{}/../{}/{hex}.json", &hex[..2], &hex[..2]),
             format!("objects/{}/.isn-tmp-x", &hex[..2]),
             format!("/objects/{}/{hex}.json", &hex[..2]),
+            "names/top".into(),
+            "names/top/07".into(),
+            "names/node/0g/7".into(),
+            "names/node/0F/7".into(),
+            "names/node//7".into(),
+            format!("names/node/{}/7", "0".repeat(65)),
+            "names/entries/birds/0".into(),
+            "names/entries/names/0/0".into(),
+            "names/keys/0/+1".into(),
             "log/.isn-claims/0".into(),
             "attestations/.isn-claims/0".into(),
             "attestations/versions/birds".into(),

@@ -109,8 +109,8 @@ impl Registry {
         Ok(Some(view))
     }
 
-    /// As [`Registry::sync_log`]. If the log was just audited as a whole, and is as long and the same, `whole`
-    /// is not replayed again. Anything that is wrong is left to [`Registry::sync_log`].
+    /// As [`Registry::sync_log`]. If the log was just audited as a whole, and is still the same, `whole` is
+    /// not replayed again. Anything that is wrong is left to [`Registry::sync_log`].
     ///
     /// # Errors
     /// As [`Registry::sync_log`].

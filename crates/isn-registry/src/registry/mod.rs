@@ -15,6 +15,7 @@ pub mod layout;
 mod lists;
 mod locations;
 pub mod log;
+pub(crate) mod names;
 pub mod publish;
 mod recipes;
 pub mod segment;

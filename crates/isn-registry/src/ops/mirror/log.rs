@@ -6,19 +6,67 @@ use tokio::runtime::Runtime;
 
 use super::{Mirror, check_older, signed};
 use crate::client::Client;
+use crate::registry::append::KEPT;
 use crate::registry::log::LogView;
-use crate::registry::{attestations, layout};
+use crate::registry::names::{self, Filing};
+use crate::registry::{Registry, attestations, layout};
 use crate::transport::runtime;
 use isn_format::dataset_ref::VersionId;
 use isn_format::error::{Error, Result};
+use isn_format::log::names::{File, SignedNames};
 use isn_format::log::{Hash, SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
+
+/// The note of an index of names, and its files.
+pub(super) type Names = (SignedNames, Vec<(File, Vec<u8>)>);
+
+/// Returns the index of names of a source, made anew from the entries in `filing`; `None` if it has none of
+/// this state of its log.
+pub(super) async fn names_of(source: &Registry, view: &LogView, filing: &Filing) -> Result<Option<Names>> {
+    let note = match source.names_note().await {
+        Ok(Some(note)) => note,
+        // One that is damaged, or that a newer isn wrote: readers of the mirror read the entries.
+        Ok(None) | Err(Error::Trust { .. }) => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let what = source.place(layout::NAMES_NOTE);
+    // Nor is one copied that is not the log's, or of a later state of it, which has grown since it was read.
+    let Ok(root) = names::root_in(&note, &view.replica, &what) else { return Ok(None) };
+    let mut files = Vec::new();
+    let made = filing.make(note.claimed_size(), &mut |file, bytes| {
+        files.push((file, bytes));
+        Ok(())
+    })?;
+    if made != root {
+        return Err(Error::trust(what, names::OTHER));
+    }
+    Ok(Some((note, files)))
+}
 
 impl Mirror<'_> {
     /// Copies the log from entry `from` on, then `registry.json`, and the checkpoint last.
     pub(super) fn copy_log(&self, from: u64) -> Result<()> {
         self.copy_entries(&runtime()?, &self.view, from, &mut |_, _| Ok(()))?;
         self.put_file(layout::REGISTRY_JSON, &self.about)?;
-        self.put_checkpoint(&self.view)
+        self.put_checkpoint(&self.view)?;
+        self.put_names()
+    }
+
+    /// Makes the index of names, whose note the log's key has signed, if the source has one of this log.
+    fn put_names(&self) -> Result<()> {
+        let Some((note, files)) = &self.names else { return Ok(()) };
+        for (file, bytes) in files {
+            self.put_file(&layout::names_file(file), bytes)?;
+            names::tidy(self.store(), file, KEPT as usize)?;
+        }
+        self.store().update(layout::NAMES_NOTE, &mut |there| {
+            let what = self.store().locate(layout::NAMES_NOTE);
+            let there = there.and_then(|there| SignedNames::parse(&what, there.to_vec()).ok());
+            let is_newer = there.is_some_and(|there| {
+                there.claimed_size() > note.claimed_size()
+                    && names::root_in(&there, &self.view.replica, &what).is_ok()
+            });
+            Ok((!is_newer).then(|| note.bytes().to_vec()))
+        })
     }
 
     /// Copies the attestation log, if the source has one, and the file of each version in it. Returns the
@@ -36,7 +84,7 @@ impl Mirror<'_> {
             return Err(Error::trust(format!("registry {}", self.source.name()), behind));
         }
         let history = view.replica.history();
-        runtime.block_on(self.source.audit_log(history.anchor(), &signed(&view)?, |_| ()))?;
+        runtime.block_on(self.source.audit_log(history.anchor(), &signed(&view)?, |_, _| ()))?;
         // The file of each version is made from the entries: nobody has signed the source's.
         let mut versions: HashMap<u64, VersionId> = HashMap::new();
         for id in history.built_versions() {

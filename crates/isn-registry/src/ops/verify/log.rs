@@ -9,9 +9,11 @@ use crate::client::{Belief, Client};
 use crate::registry::append::claim_at;
 use crate::registry::layout::Tile;
 use crate::registry::log::{LogView, WitnessPolicy};
+use crate::registry::names::{self, Filing};
 use crate::registry::store::{FolderStore, Store};
 use crate::registry::{MAX_BUILT, Registry, layout};
 use isn_format::dataset_ref::VersionId;
+use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, chain};
 use isn_format::log::{Replica, SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
 use isn_format::statement;
@@ -59,7 +61,9 @@ pub(super) async fn check_log(
     };
     let log = CheckedLog { view, shown };
     let signed = SignedCheckpoint::parse(layout::CHECKPOINT, log.shown().note.clone())?;
-    registry.audit_log(&anchor, &signed, |_| ()).await?;
+    let mut filing = Filing::from_bundle(0);
+    registry.audit_log(&anchor, &signed, |entry, _| filing.push(entry)).await?;
+    check_names(registry, log.shown(), &filing, faults).await?;
     let is_named = match claimed {
         _ if belief.unlike.is_some() => true,
         Some(key) if log.view.replica.history().has_key(key) => true,
@@ -73,6 +77,55 @@ pub(super) async fn check_log(
         faults.push(Fault { path: layout::REGISTRY_JSON.into(), kind: FaultKind::Untrusted, why });
     }
     Ok(Some(log))
+}
+
+/// Makes the index of names anew from the entries in `filing`, and compares every file of it. It may be
+/// behind the log, or be absent: then readers read the entries themselves.
+async fn check_names(
+    registry: &Registry,
+    view: &LogView,
+    filing: &Filing,
+    faults: &mut Vec<Fault>,
+) -> Result<()> {
+    let what = registry.place(layout::NAMES_NOTE);
+    let root = registry.names_note().await.and_then(|note| {
+        // One of a later state of the log, which has grown since it was read.
+        let note = note.filter(|note| note.claimed_size() <= view.replica.size());
+        note.map(|note| Ok((note.claimed_size(), names::root_in(&note, &view.replica, &what)?))).transpose()
+    });
+    let (size, root) = match root {
+        Ok(Some(found)) => found,
+        Ok(None) => return Ok(()),
+        Err(e) => {
+            faults.push(Fault::of(layout::NAMES_NOTE, &e));
+            return Ok(());
+        }
+    };
+    let mut files = Vec::new();
+    let made = filing.make(size, &mut |file, bytes| {
+        files.push((layout::names_file(&file), Digest::of(&bytes)));
+        Ok(())
+    })?;
+    if made != root {
+        let (path, why) = (layout::NAMES_NOTE.into(), names::OTHER.into());
+        faults.push(Fault { path, kind: FaultKind::Untrusted, why });
+        return Ok(());
+    }
+    for (path, hash) in files {
+        match registry.file(&path).await {
+            Ok(Some(bytes)) if Digest::of(&bytes) == hash => {}
+            Ok(Some(_)) => {
+                let why = "is damaged: it is not that of the index of names of the log's entries".into();
+                faults.push(Fault { path, kind: FaultKind::Changed, why });
+            }
+            Ok(None) => {
+                let why = format!("{} says that it is there", layout::NAMES_NOTE);
+                faults.push(Fault { path, kind: FaultKind::Missing, why });
+            }
+            Err(e) => faults.push(Fault::of(&path, &e)),
+        }
+    }
+    Ok(())
 }
 
 /// Checks the attestation log of the registry whose log is `main`, if it has one, and the file of each
@@ -91,7 +144,7 @@ pub(super) async fn check_attestations(
         let view = registry.sync_log(&key, None, &WitnessPolicy::default()).await?;
         if let Some(view) = &view {
             let signed = SignedCheckpoint::parse("the checkpoint", view.note.clone())?;
-            registry.audit_log(&key, &signed, |_| ()).await?;
+            registry.audit_log(&key, &signed, |_, _| ()).await?;
         }
         Ok::<_, Error>(view)
     };

@@ -33,7 +33,11 @@ impl OwnLog<'_> {
             self.known.store(&replica, signed.bytes())?;
         }
         self.put_checkpoint(replica.size(), signed.bytes())?;
-        // The log has the entries now. What is left over harms no reader, and the next writer tries again.
+        // The log has the entries now. That the index of names is behind, or that something is left over,
+        // harms no reader, and the next writer tries again.
+        if let Err(e) = self.index_names(&replica) {
+            tracing::warn!("the index of names is behind: {}", chain(&e));
+        }
         if let Err(e) = self.tidy(&replica) {
             tracing::warn!("outgrown files of the log are left: {}", chain(&e));
         }

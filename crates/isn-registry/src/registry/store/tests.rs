@@ -422,7 +422,10 @@ fn of_one_size_one_tree_is_signed_although_the_host_keeps_the_checkpoint_and_tak
             // All tiles exist, too.
             let signed = SignedCheckpoint::parse("the checkpoint", appended.view.note.clone()).unwrap();
             let audit = store.registry().unwrap();
-            transport::runtime().unwrap().block_on(audit.audit_log(log.anchor(), &signed, |_| ())).unwrap();
+            transport::runtime()
+                .unwrap()
+                .block_on(audit.audit_log(log.anchor(), &signed, |_, _| ()))
+                .unwrap();
         });
     }
 }
