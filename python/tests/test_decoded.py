@@ -94,6 +94,8 @@ def test_other_forms(kinds):
 
 def test_torch(kinds):
     torch = pytest.importorskip("torch")
+    from isn.torch import EpochBatches
+
     for size in (None, 24):
         plain, kept = (isn.load(PIN, "val", size, decode="torch", cache=cache) for cache in (None, "decoded"))
         assert all(torch.equal(one, other) for (one, _), (other, _) in zip(plain, kept))
@@ -103,7 +105,7 @@ def test_torch(kinds):
         torch.cat([images for images, _ in loader]), torch.stack([image for image, _ in plain])
     )
     for how in ("fork", "spawn"):
-        stream = isn.torch.EpochBatches(kept, 8, seed=3)
+        stream = EpochBatches(kept, 8, seed=3)
         loader = torch.utils.data.DataLoader(
             stream, batch_size=None, num_workers=2, multiprocessing_context=how
         )
