@@ -494,12 +494,18 @@ impl Directory {
     ) -> Result<()> {
         let block = self.block(what, at)?;
         block.rows.check(what, frame)?;
+        let folder = format!("{}/{}/", block.split.as_str(), block.class);
         let (mut images, mut sums) = (0, 0);
         let mut lines = Lines::new(what, frame, u64::from(block.images).saturating_mul(MAX_ROW))?;
         while let Some(row) = lines.next_row::<RowWire<'_>>()? {
             images += 1;
             sums += line_len(&row.path);
             let (class, split) = (block.class.as_str(), block.split);
+            // Also of rows that are read for their lines alone: a block that is told to be of another class
+            // would be left out of a selection of its own.
+            if !row.path.starts_with(&folder) {
+                return Err(Error::integrity(what, format!("has {} in a block of {folder}", row.path)));
+            }
             let RowWire { ref path, blake3, length, width, height } = row;
             take(&Pulled { path, class, split, blake3, length, width, height })?;
         }

@@ -263,6 +263,20 @@ fn a_byte_that_is_not_as_it_was_written_is_found() {
 }
 
 #[test]
+fn a_block_that_is_told_to_be_of_another_class_is_found() {
+    let mut version = Version::new(&[(Split::Train, &[30, 5, 8]), (Split::Val, &[7, 4, 6])]);
+    let selection = Selection { classes: vec!["c2".parse().unwrap()], ..Selection::default() };
+    version.part(&selection).unwrap();
+    // Of the same order, and with the same lines: all but the selection is as it was.
+    let directory = String::from_utf8(zstd::decode_all(&version.stored.index[..]).unwrap()).unwrap();
+    for text in [directory.replace("\"c2\"", "\"c3\""), directory.replacen("\"c2\"", "\"c3\"", 1)] {
+        version.stored.index = zstd::encode_all(text.as_bytes(), 1).unwrap();
+        version.directory().unwrap();
+        assert!(version.part(&selection).is_err());
+    }
+}
+
+#[test]
 fn a_pack_in_blocks_is_read_back_block_by_block() {
     let version = Version::new(&[(Split::Train, &[30, 5, 0]), (Split::Val, &[7, 0, 300])]);
     let images = Images::all(&version.index);
