@@ -268,6 +268,59 @@ fn a_class_is_read_alone_and_what_is_new_of_a_version_too() {
 }
 
 #[test]
+fn of_a_version_that_follows_another_only_what_differs_is_read() {
+    let sandbox = Sandbox::new();
+    sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();
+    for (version, source, more) in [("1.0", "raw", ""), ("1.1", "raw2", "previous = \"1.0\"")] {
+        sandbox.image_folder(source, &CLASSES, 100);
+        if version == "1.1" {
+            gradient(90, 33, 200).save(sandbox.path("raw2/ant/ant_new.png")).unwrap();
+            fs::remove_file(sandbox.path("raw2/bee/bee_7.png")).unwrap();
+        }
+        sandbox.recipe("grads", version, &CLASSES, more);
+        let recipe = format!("grads-{version}.toml");
+        let text = String::from_utf8(sandbox.read(&recipe)).unwrap().replace("isn-recipe/1", "isn-recipe/2");
+        sandbox.write(&recipe, text.as_bytes());
+        let args = ["build", &recipe, "--source", source, "--out", version, "--index", "blocks"];
+        let args = [&args[..], if version == "1.1" { &["--registry", "reg"] } else { &[] }].concat();
+        sandbox.isn(&args).ok();
+        sandbox.publish(version);
+    }
+    sandbox.isn(&["verify", "reg"]).ok();
+    sandbox.pull("grads@1.1", &["--to", "whole"]).ok();
+    let pull = |reference: &str, fresh: bool| {
+        if fresh {
+            let _ = fs::remove_dir_all(sandbox.path("home/cache"));
+            let _ = fs::remove_dir_all(sandbox.path("tree"));
+        }
+        let server = Server::new(&sandbox.path("reg"));
+        sandbox.trust_me(&server.url);
+        sandbox.isn(&["pull", reference, "--registry", &server.url, "--to", "tree"]).ok();
+        server.sent(".jsonl.zst")
+    };
+    let first = pull("grads@1.0", true);
+    let upgrade = pull("grads@1.1", false);
+    assert!(upgrade < first / 4, "{upgrade} after {first}");
+    assert!(without_note(&sandbox, "tree") == without_note(&sandbox, "whole"));
+    // The rows were made here, so another version can follow, and nothing is read again.
+    let again = pull("grads@1.1", false);
+    assert_eq!(again, 0);
+    let cold = pull("grads@1.1", true);
+    assert!(cold > first, "{cold} and {first}");
+    // A delta that is damaged, or an earlier index that is, costs the rows, and nothing else.
+    pull("grads@1.0", true);
+    for object in contents(&sandbox.path("home/cache/objects")).iter().map(|(name, _)| name) {
+        let path = format!("home/cache/objects/{object}");
+        let mut bytes = sandbox.read(&path);
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        sandbox.write(&path, &bytes);
+    }
+    pull("grads@1.1", false);
+    assert!(without_note(&sandbox, "tree") == without_note(&sandbox, "whole"));
+}
+
+#[test]
 fn a_part_that_was_fetched_is_pulled_without_a_network() {
     let (sandbox, pin) = published();
     for ranges in [true, false] {

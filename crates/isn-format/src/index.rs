@@ -2,6 +2,7 @@
 //! storage, so a release without shards, with shards, or with new shards has the same index.
 
 mod blocks;
+mod delta;
 mod images;
 mod part;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::blocks::FrameOfLines;
 pub use self::blocks::{Block, BlocksWriter, Directory, Frames, InBlocks, MAX_ROWS};
+pub use self::delta::Delta;
 pub use self::images::Images;
 pub use self::part::Part;
 pub use self::writer::IndexWriter;

@@ -63,6 +63,8 @@ pub enum ObjectKind {
     Sources,
     /// [`crate::sums::SumsTree`].
     SumsTree,
+    /// [`crate::index::Delta`].
+    Delta,
     /// [`crate::pack::Pack`], or the directory of its blocks.
     Pack,
     /// The places of a pack in blocks.
@@ -146,6 +148,7 @@ impl ObjectKind {
             ObjectKind::Index
             | ObjectKind::Rows
             | ObjectKind::Sources
+            | ObjectKind::Delta
             | ObjectKind::Pack
             | ObjectKind::Places => Extension::JsonlZst,
             ObjectKind::SumsTree => Extension::Bin,
@@ -168,6 +171,7 @@ impl ObjectKind {
             ObjectKind::Rows => "rows of the index",
             ObjectKind::Sources => "sources of the index",
             ObjectKind::SumsTree => "tree of B3SUMS",
+            ObjectKind::Delta => "delta of the index",
             ObjectKind::Pack => "pack",
             ObjectKind::Places => "places of the pack",
             ObjectKind::Shard => "shard",

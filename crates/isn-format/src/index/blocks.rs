@@ -485,6 +485,29 @@ impl Directory {
         needed
     }
 
+    /// Returns the object with the rows of the whole `index`, if zstd makes the same frames of them here.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if a row cannot be serialised or zstd fails.
+    pub fn rows_of(&self, index: &Index) -> Result<Option<Vec<u8>>> {
+        let (mut frame, mut rows) = (FrameOfLines::new()?, Vec::new());
+        for (range, block) in index.blocks().zip(&self.blocks) {
+            for row in range.map(|at| index.row(at)) {
+                frame.push(&RowWire {
+                    path: row.path().as_str().into(),
+                    blake3: row.blake3(),
+                    length: row.length(),
+                    width: row.width(),
+                    height: row.height(),
+                })?;
+            }
+            if frame.end(&mut rows)? != block.rows {
+                return Ok(None);
+            }
+        }
+        Ok(Some(rows))
+    }
+
     /// Reads the rows of a block from its frame.
     fn read(
         &self,

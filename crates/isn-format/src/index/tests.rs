@@ -103,6 +103,7 @@ impl Version {
             objects: Objects {
                 index: ObjectRef::of(&stored.index),
                 blocks: Some(blocks),
+                delta: None,
                 classes: ObjectRef::of(CLASSES_CSV),
                 recipe: object,
                 corrections: None,
@@ -277,6 +278,43 @@ fn a_block_that_is_told_to_be_of_another_class_is_found() {
 }
 
 #[test]
+fn a_delta_is_refused_unless_each_line_is_one() {
+    let header = format!(
+        "{{\"format\":\"isn-delta/1\",\"dataset\":\"{0}\",\"index\":{{\"blake3\":\"{1}\",\"length\":1}}}}",
+        Digest::of(b"").prefixed(),
+        Digest::of(b""),
+    );
+    let row = |path: &str| {
+        let blake3 = Digest::of(b"");
+        format!("{{\"path\":\"{path}\",\"blake3\":\"{blake3}\",\"length\":1,\"width\":1,\"height\":1}}")
+    };
+    let parse = |lines: &[&str]| {
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        Delta::parse("delta", &zstd::encode_all(text.as_bytes(), 1).unwrap(), 100)
+    };
+    let (a, b) = (row("train/c0/a.png"), row("train/c0/b.png"));
+    let removed = "{\"removed\":\"train/c0/a.png\"}";
+    assert!(parse(&[&header, &a, &b]).is_ok() && parse(&[&header, removed, &b]).is_ok());
+    for (lines, why) in [
+        (&[][..], "is empty"),
+        (&[&*header.replace("delta/1", "delta/2")], "a newer isn may read it"),
+        (&[&*header, &b, &a], "is not sorted"),
+        (&[&*header, &a, removed], "is not sorted"),
+        (&[&*header, &a.replace("\"width\":1,", "")], "line 2"),
+        (&[&*header, &a.replace("\"width\"", "\"more\":1,\"width\"")], "line 2"),
+        (&[&*header, "{\"removed\":\"train/c0/a.png\",\"why\":1}"], "line 2"),
+    ] {
+        let error = parse(lines).unwrap_err().to_string();
+        assert!(error.contains(why), "{why}: {error}");
+    }
+    let empty = Index::default();
+    assert!(parse(&[&header, removed]).unwrap().apply("delta", &empty).is_err());
+    for path in ["train/c0", "val", "other/c0/a.png", "train/c0/a/b.png", "train/c0/../a.png"] {
+        assert!(parse(&[&header, &row(path)]).unwrap().apply("delta", &empty).is_err(), "{path}");
+    }
+}
+
+#[test]
 fn a_pack_in_blocks_is_read_back_block_by_block() {
     let version = Version::new(&[(Split::Train, &[30, 5, 0]), (Split::Val, &[7, 0, 300])]);
     let images = Images::all(&version.index);
@@ -324,6 +362,31 @@ fn a_pack_in_blocks_is_read_back_block_by_block() {
     }
 }
 
+/// The rows of an index as a tree of files would have them, with some taken away, changed and added.
+fn changed(version: &Version, picks: &[(Pick, u8)]) -> Index {
+    let full = Full { index: &version.index, sources: &version.sources };
+    let mut rows: Vec<Row> = full.rows().map(FullRow::to_row).collect();
+    for (pick, what) in picks {
+        if rows.is_empty() {
+            break;
+        }
+        let at = pick.index(rows.len());
+        match what % 4 {
+            0 => drop(rows.remove(at)),
+            1 => rows[at].blake3 = Digest::of(&[*what]),
+            2 => rows[at].width += 1,
+            _ => {
+                let path = rows[at].path.as_str().replace(".png", &format!("-{what}.png"));
+                let row = Row { path: path.parse().unwrap(), ..rows[at].clone() };
+                if rows.iter().all(|other| other.path != row.path) {
+                    rows.push(row);
+                }
+            }
+        }
+    }
+    Index::new(rows).unwrap().0
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -341,6 +404,26 @@ proptest! {
         proof.check("proof", &selected).unwrap();
         if !selection.is_all() {
             prop_assert_eq!(proof.lacking(&selected, &selection), None);
+        }
+    }
+
+    #[test]
+    fn a_delta_makes_the_later_index_of_the_earlier_one(
+        version in shape(), picks in prop::collection::vec(any::<(Pick, u8)>(), 0..30),
+    ) {
+        let new = changed(&version, &picks);
+        let of = (version.manifest.dataset, version.manifest.objects.index);
+        let Some(delta) = Delta::between(&version.index, of, &new) else {
+            prop_assert!(picks.len() >= new.len() / 4);
+            return Ok(());
+        };
+        let bytes = delta.to_bytes().unwrap();
+        let read = Delta::parse("delta", &bytes, new.len() as u64).unwrap();
+        prop_assert_eq!((&read, read.dataset(), read.index()), (&delta, of.0, of.1));
+        prop_assert!(read.apply("delta", &version.index).unwrap() == new);
+        // To another index, it does not lead there.
+        if version.index != new {
+            prop_assert!(read.apply("delta", &new).map_or(true, |other| other != version.index));
         }
     }
 

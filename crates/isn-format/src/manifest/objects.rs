@@ -22,6 +22,9 @@ pub struct Objects {
     pub index: ObjectRef,
     /// What the directory leads to, if the index is in blocks.
     pub blocks: Option<Blocks>,
+    /// In what the index differs from that of the version that this one follows, see
+    /// [`crate::index::Delta`].
+    pub delta: Option<ObjectRef>,
     /// The exact bytes of `classes.csv`.
     pub classes: ObjectRef,
     /// The recipe from which it was built.
@@ -75,11 +78,12 @@ pub(super) struct Entry {
 
 /// The objects that this isn knows: name, kind, format in version 2, whether a reader must know it, and
 /// whether it must be there.
-const KNOWN: [(&str, ObjectKind, &str, bool, bool); 10] = [
+const KNOWN: [(&str, ObjectKind, &str, bool, bool); 11] = [
     ("index", ObjectKind::Index, "isn-index/1", true, true),
     ("rows", ObjectKind::Rows, "isn-rows/1", true, false),
     ("sources", ObjectKind::Sources, "isn-sources/1", false, false),
     ("tree", ObjectKind::SumsTree, "isn-sums-tree/1", true, false),
+    ("delta", ObjectKind::Delta, "isn-delta/1", false, false),
     ("classes", ObjectKind::Classes, "isn-classes/1", true, true),
     ("recipe", ObjectKind::Recipe, "isn-recipe/2", false, true),
     ("assignments", ObjectKind::Splits, "isn-splits/1", false, true),
@@ -105,6 +109,7 @@ impl Objects {
             ObjectKind::Rows => self.blocks.map(|blocks| blocks.rows),
             ObjectKind::Sources => self.blocks.map(|blocks| blocks.sources),
             ObjectKind::SumsTree => self.blocks.map(|blocks| blocks.tree),
+            ObjectKind::Delta => self.delta,
             ObjectKind::Classes => Some(self.classes),
             ObjectKind::Recipe => Some(self.recipe),
             ObjectKind::Splits => Some(self.assignments),
@@ -193,6 +198,7 @@ impl Objects {
         Ok(Objects {
             index: need("index")?,
             blocks,
+            delta: known.get("delta").copied(),
             classes: need("classes")?,
             recipe: need("recipe")?,
             assignments: need("assignments")?,

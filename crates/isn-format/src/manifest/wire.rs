@@ -177,9 +177,19 @@ impl<S, O, P> Wire<S, O, P> {
 impl One {
     /// The form of version 1; `None` if it cannot say what the manifest says.
     pub(super) fn new(manifest: &Manifest, counts: &Counts) -> Option<Self> {
-        let Objects { index, blocks, classes, recipe, corrections, assignments, groups, pairs, others } =
-            manifest.objects.clone();
-        if blocks.is_some() || pairs.is_some() || !others.is_empty() {
+        let Objects {
+            index,
+            blocks,
+            delta,
+            classes,
+            recipe,
+            corrections,
+            assignments,
+            groups,
+            pairs,
+            others,
+        } = manifest.objects.clone();
+        if blocks.is_some() || delta.is_some() || pairs.is_some() || !others.is_empty() {
             return None;
         }
         let objects = ObjectsOne { index, classes, recipe, corrections, assignments, groups };
@@ -197,9 +207,19 @@ impl One {
                 return Err(wrong("unknown field `classes`"));
             }
             let ObjectsOne { index, classes, recipe, corrections, assignments, groups } = objects;
-            let (blocks, pairs, others) = (None, None, Vec::new());
-            let objects =
-                Objects { index, blocks, classes, recipe, corrections, assignments, groups, pairs, others };
+            let (blocks, delta, pairs, others) = (None, None, None, Vec::new());
+            let objects = Objects {
+                index,
+                blocks,
+                delta,
+                classes,
+                recipe,
+                corrections,
+                assignments,
+                groups,
+                pairs,
+                others,
+            };
             let previous = previous.map(|it| Previous { release: None, assignments: it.assignments });
             Ok((Tally::Classes(counts), objects, previous))
         })

@@ -194,6 +194,11 @@ impl Cache {
         Some(bytes)
     }
 
+    /// Whether there is a table of an index.
+    pub(crate) fn has_table(&self, index: &Digest) -> bool {
+        self.table_path(index).is_file()
+    }
+
     /// As [`Cache::table`], without marking the table as used.
     pub(crate) fn look_at_table(&self, index: &Digest, cap: u64) -> Option<Vec<u8>> {
         self.read(&self.table_path(index), cap)

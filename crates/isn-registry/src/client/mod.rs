@@ -412,7 +412,11 @@ pub(crate) async fn stated_in(registry: &Registry, id: &VersionId) -> Vec<Outcom
 }
 
 /// As [`complete`], of what a selection has, where that can be read alone.
-async fn complete_part(registry: &Registry, head: Head, selection: &Selection) -> Result<Snapshot> {
+pub(crate) async fn complete_part(
+    registry: &Registry,
+    head: Head,
+    selection: &Selection,
+) -> Result<Snapshot> {
     let (id, reason) = (head.manifest.id(), head.withdrawn.clone());
     registry.complete_part(head, selection).await.map_err(|e| without_objects(e, id, reason))
 }

@@ -5,13 +5,14 @@ use std::str::FromStr;
 
 use super::{Client, complete};
 use crate::files;
+use crate::registry::ahead::Needs;
 use crate::registry::layout::MANIFEST_JSON;
 use crate::registry::{Head, Registry, Snapshot, build};
 use crate::tree_file::{Lists, read_lists};
 use crate::trust::RegistryId;
 use isn_format::dataset_ref::{DatasetRef, RefError};
 use isn_format::error::{Error, Missing, Result};
-use isn_format::tree::is_unreleased_pin;
+use isn_format::tree::{Selection, is_unreleased_pin};
 
 /// Where a version is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,8 +122,21 @@ impl VersionAt {
     /// As [`Client::snapshot`]; [`Error::NotFound`] or [`Error::Invalid`] if a folder is not a build;
     /// [`Error::Integrity`] or [`Error::Io`] if a build is damaged or cannot be read.
     pub(crate) async fn describe(&self, client: &Client) -> Result<(Registry, Snapshot)> {
+        self.describe_part(client, &Selection::default()).await
+    }
+
+    /// As [`VersionAt::describe`]; of a registry's version, reads only what a selection has where that can be
+    /// read alone.
+    ///
+    /// # Errors
+    /// As [`VersionAt::describe`].
+    pub(crate) async fn describe_part(
+        &self,
+        client: &Client,
+        selection: &Selection,
+    ) -> Result<(Registry, Snapshot)> {
         match self {
-            VersionAt::Registry(reference) => client.snapshot(reference).await,
+            VersionAt::Registry(reference) => client.part(reference, Needs::LISTS, selection).await,
             VersionAt::Folder(path) => match Local::at(path)? {
                 Local::Build => describe_build(path).await,
                 Local::Tree => {

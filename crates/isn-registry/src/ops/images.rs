@@ -41,7 +41,7 @@ pub fn images(
     origin: Option<Split>,
 ) -> Result<ImagesReport> {
     let runtime = transport::runtime()?;
-    let (registry, mut snapshot) = runtime.block_on(version.describe(client))?;
+    let (registry, mut snapshot) = runtime.block_on(version.describe_part(client, selection))?;
     check_selection(&snapshot, selection)?;
     let source: SourceKind =
         snapshot.head.manifest.source.parse().map_err(|why| Error::invalid(snapshot.head.pin(), why))?;

@@ -15,8 +15,8 @@ use tokio::runtime::Runtime;
 use super::pull::seeds;
 use crate::cache::Cache;
 use crate::client::Client;
-use crate::client::complete;
 use crate::client::version_at::VersionAt;
+use crate::client::{complete, complete_part};
 use crate::dataset::{Basis, Dataset, Parts, Places, Verify};
 use crate::files;
 use crate::progress::Progress;
@@ -32,6 +32,7 @@ use isn_format::index::{Full, Images};
 use isn_format::manifest::Manifest;
 use isn_format::object::ObjectKind;
 use isn_format::split::Split;
+use isn_format::sums::Sums;
 use isn_format::table::{FrameAt, Placement, Table};
 use isn_format::tree::{CLASSES, Selection};
 
@@ -83,7 +84,7 @@ pub fn sources(client: &Client, version: &VersionAt, selection: &Selection) -> R
     let tree = version.tree()?;
     let (registry, snapshot) = match tree.as_ref().and_then(Lists::pin) {
         Some(pin) => runtime.block_on(client.snapshot(&pin))?,
-        None => runtime.block_on(version.describe(client))?,
+        None => runtime.block_on(version.describe_part(client, selection))?,
     };
     let sources = runtime.block_on(registry.sources(&snapshot))?;
     let includes = selection.filter();
@@ -106,7 +107,7 @@ struct Opening<'a> {
 impl Opening<'_> {
     /// Opens the images.
     fn images(self, head: Head) -> Result<Dataset> {
-        let kept = if self.is_anew { None } else { self.kept(&head.manifest)? };
+        let kept = if self.is_anew || self.is_part(&head) { None } else { self.kept(&head.manifest)? };
         if let Some(description) = kept {
             let rows = self.select(&head.manifest, &description)?;
             let (places, missing) = self.places(description.rows(), &rows, true);
@@ -115,6 +116,14 @@ impl Opening<'_> {
             }
         }
         self.fetched(head)
+    }
+
+    /// Whether only what is selected is read: where that can be read alone, and no table of the whole is kept.
+    fn is_part(&self, head: &Head) -> bool {
+        let has_table = |cache: &Cache| cache.has_table(&head.manifest.objects.index.blake3);
+        head.manifest.objects.blocks.is_some()
+            && !self.options.selection.is_all()
+            && !self.client.cache.as_ref().is_some_and(has_table)
     }
 
     fn dataset(
@@ -257,7 +266,12 @@ impl Opening<'_> {
 
     /// Reads the lists of the version.
     fn described(&self, head: Head) -> Result<(Snapshot, Packs)> {
-        let snapshot = self.runtime.block_on(complete(&self.registry, head))?;
+        let selection = self.options.selection;
+        let described = match self.is_part(&head) {
+            true => self.runtime.block_on(complete_part(&self.registry, head, selection)),
+            false => self.runtime.block_on(complete(&self.registry, head)),
+        };
+        let snapshot = described?;
         let all = Images::all(snapshot.index());
         let packs = self.runtime.block_on(self.registry.packs(&snapshot, &all))?;
         drop(all);
@@ -283,12 +297,18 @@ impl Opening<'_> {
     /// would have to be fetched, and there is no cache.
     fn by(&self, packs: &Packs, snapshot: &Snapshot, needs_cache: &mut bool) -> Result<Dataset> {
         let cache = self.client.cache.as_ref();
-        let table = Table::new(snapshot.index(), snapshot.sums(), packs)?;
-        // Keeping the table only saves work for the next run.
-        let _ = cache
-            .map(|cache| cache.keep_table(&snapshot.head.manifest.objects.index.blake3, table.to_bytes()));
         let (manifest, classes_csv) = (&snapshot.head.manifest, snapshot.classes_csv().to_vec());
-        let description = Description::new((TABLE, table), (CLASSES, classes_csv), manifest)?;
+        let is_part = snapshot.part().is_some();
+        let description = if is_part {
+            // Its lines were checked when they were read, and a list of them has another hash.
+            let table = Table::new(snapshot.index(), &Sums::new(snapshot.index(), &classes_csv), packs)?;
+            Description::of_tree((TABLE, table), (CLASSES, classes_csv))?.0
+        } else {
+            let table = Table::new(snapshot.index(), snapshot.sums(), packs)?;
+            // Keeping the table only saves work for the next run.
+            let _ = cache.map(|cache| cache.keep_table(&manifest.objects.index.blake3, table.to_bytes()));
+            Description::new((TABLE, table), (CLASSES, classes_csv), manifest)?
+        };
         let rows = self.select(manifest, &description)?;
         let basis = if self.is_anew { Basis::CheckedPacks } else { Basis::Packs };
         let (mut places, first_missing) = self.places(description.rows(), &rows, !self.is_anew);
@@ -325,7 +345,7 @@ impl Opening<'_> {
             return Err(cache.not_kept(format!("did not keep {}", count(missing.len(), "image"))));
         }
         // Whether every image of the version is checked against these packs.
-        let is_all_checked = first_missing.len() == index.len();
+        let is_all_checked = !is_part && first_missing.len() == index.len();
         self.registry.keep_packs(packs, is_all_checked);
         if self.is_anew && is_all_checked {
             cache.trust_again(&manifest.objects.index.blake3);

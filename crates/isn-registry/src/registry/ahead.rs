@@ -107,7 +107,10 @@ impl Trail {
         if self.needs.packs {
             let (trail, ends) = (self.clone(), ends.clone());
             ahead.ask(&layout::packs(&object.blake3), MAX_HINT, move |list| {
-                let pack = std::str::from_utf8(list).ok().and_then(|list| list.lines().next()?.parse().ok());
+                let list = std::str::from_utf8(list).unwrap_or_default();
+                let pack = list.lines().next().and_then(|pack| pack.parse().ok());
+                // Of several packs, the one with fewer images is enough for who has an earlier version.
+                let pack = pack.map(|pack| (pack, list.lines().count() == 1));
                 let mut ends = ends.lock().unwrap_or_else(PoisonError::into_inner);
                 ends.0 = pack;
                 trail.pack(*ends);
@@ -120,7 +123,10 @@ impl Trail {
                 self.want(ObjectKind::Index, &manifest.objects.index);
                 match manifest.objects.blocks {
                     Some(blocks) if self.needs.is_part => self.want(ObjectKind::SumsTree, &blocks.tree),
-                    Some(blocks) => self.want(ObjectKind::Rows, &blocks.rows),
+                    Some(blocks) => match manifest.objects.delta.filter(|_| self.has_earlier(&manifest)) {
+                        Some(delta) => self.want(ObjectKind::Delta, &delta),
+                        None => self.want(ObjectKind::Rows, &blocks.rows),
+                    },
                     None => {}
                 }
             }
@@ -135,18 +141,26 @@ impl Trail {
     }
 
     /// Asks for a pack, once it and the number of images are known.
-    fn pack(&self, ends: (Option<Digest>, Option<u64>)) {
-        if let (Some(blake3), Some(images)) = ends {
+    fn pack(&self, ends: (Option<(Digest, bool)>, Option<u64>)) {
+        if let (Some((blake3, is_only)), Some(images)) = ends {
             let (trail, object) = (self.clone(), ObjectRef { blake3, length: Pack::max_len(images) });
             self.want_and(ObjectKind::Pack, &object, move |pack| {
                 // Of a part, only some places are read.
-                if let (Ok(Stored::Blocks(pack)), false) =
-                    (Stored::parse("pack", pack, images), trail.needs.is_part)
+                if let (Ok(Stored::Blocks(pack)), true) =
+                    (Stored::parse("pack", pack, images), is_only && !trail.needs.is_part)
                 {
                     trail.want(ObjectKind::Places, &pack.places);
                 }
             });
         }
+    }
+
+    /// Whether the cache knows the version that another one follows.
+    fn has_earlier(&self, manifest: &Manifest) -> bool {
+        let earlier = manifest.previous.as_ref().and_then(|previous| previous.release.as_ref());
+        let is_known =
+            |cache: &Cache| earlier.is_some_and(|(_, dataset)| cache.hint(&layout::pin(dataset)).is_some());
+        self.cache.as_ref().is_some_and(is_known)
     }
 
     /// Asks for an object, unless it is at hand or long.

@@ -11,7 +11,7 @@ use crate::transport::{self, Ranges};
 use isn_format::description::Description;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
-use isn_format::index::{Directory, Frames, Images, Index, Part, Sources};
+use isn_format::index::{Delta, Directory, Frames, Images, Index, Part, Sources};
 use isn_format::manifest::{Blocks, Manifest};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::{Entry, Pack, PackBlocks};
@@ -148,6 +148,9 @@ impl Registry {
     /// Reads an index in blocks whole.
     pub(super) async fn whole_of_blocks(&self, head: Head, blocks: Blocks) -> Result<Snapshot> {
         let manifest = &head.manifest;
+        if let Some((directory, description)) = self.by_delta(manifest, &blocks).await {
+            return Ok(Snapshot { head, description, blocks: Some(InBlocks { directory, part: None }) });
+        }
         let (directory, rows, classes_csv) = tokio::try_join!(
             self.directory(manifest, &blocks),
             self.object(ObjectKind::Rows, &blocks.rows),
@@ -160,6 +163,52 @@ impl Registry {
         let classes_what = self.locate(ObjectKind::Classes, &manifest.objects.classes.blake3);
         let description = Description::new((&what, index), (&classes_what, classes_csv), manifest)?;
         Ok(Snapshot { head, description, blocks: Some(InBlocks { directory, part: None }) })
+    }
+
+    /// Makes the index of that of an earlier version, if the cache has that one and not the rows of this one.
+    /// Returns `None` if that does not lead to the dataset hash: then the rows are read.
+    async fn by_delta(
+        &self,
+        manifest: &Manifest,
+        blocks: &Blocks,
+    ) -> Option<(Directory, Description<Index>)> {
+        let delta = manifest.objects.delta?;
+        let (_, earlier) = manifest.previous.as_ref()?.release.as_ref()?;
+        if self.has_whole(ObjectKind::Rows, &blocks.rows) {
+            return None;
+        }
+        let earlier = self.cached_head(earlier).await?;
+        let objects = &earlier.manifest.objects;
+        let rows = objects.blocks.map(|blocks| (ObjectKind::Rows, blocks.rows));
+        let mut needed = [(ObjectKind::Index, objects.index), (ObjectKind::Classes, objects.classes)]
+            .into_iter()
+            .chain(rows);
+        if !needed.all(|(kind, object)| self.has_whole(kind, &object)) {
+            return None;
+        }
+        let what = self.locate(ObjectKind::Delta, &delta.blake3);
+        let bytes = self.object(ObjectKind::Delta, &delta).await.ok()?;
+        let delta = Delta::parse(&what, &bytes, manifest.images).ok()?;
+        if (delta.dataset(), delta.index()) != (earlier.manifest.dataset, objects.index) {
+            return None;
+        }
+        let old = Box::pin(self.complete(earlier)).await.ok()?;
+        let (directory, classes_csv) = tokio::try_join!(
+            self.directory(manifest, blocks),
+            self.object(ObjectKind::Classes, &manifest.objects.classes)
+        )
+        .ok()?;
+        let index = delta.apply(&what, old.index()).ok()?;
+        drop(old);
+        let classes_what = self.locate(ObjectKind::Classes, &manifest.objects.classes.blake3);
+        let description = Description::new((&what, index), (&classes_what, classes_csv), manifest).ok()?;
+        // For the version after this one.
+        if let Ok(Some(rows)) = directory.rows_of(description.rows())
+            && blocks.rows == ObjectRef::of(&rows)
+        {
+            self.keep(ObjectKind::Rows, &blocks.rows.blake3, &rows);
+        }
+        Some((directory, description))
     }
 
     async fn directory(&self, manifest: &Manifest, blocks: &Blocks) -> Result<Directory> {

@@ -14,6 +14,8 @@ use isn_format::dataset_ref::{DatasetRef, Name, VersionId};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Mistake, Result};
 use isn_format::groups::{self, Groups};
+use isn_format::index::{Delta, Index};
+use isn_format::key::PublicKey;
 use isn_format::ledger::policy::Settled;
 use isn_format::ledger::{self, Ledger};
 use isn_format::manifest::Previous;
@@ -40,6 +42,8 @@ pub struct Inputs {
     pub(super) judged: Judged,
     /// The earlier version that is followed, and its assignments.
     pub(super) previous: Option<(Previous, Assignments)>,
+    /// Where that version is.
+    pub(super) earlier: Option<EarlierAt>,
     /// What the user should know of the earlier version, for example that it is yanked.
     pub(super) warnings: Vec<String>,
 }
@@ -61,13 +65,13 @@ impl Inputs {
         let pairs = recipe.split.pairs.as_deref();
         let pairs = pairs.map(|pairs| file.beside(pairs, pairs::MAX_LEN)).transpose()?;
         let earlier = recipe.split.previous;
-        let mut warnings = Vec::new();
-        let find = |earlier| find_assignments(client, &recipe.name, earlier, &mut warnings);
+        let (mut warnings, mut at) = (Vec::new(), None);
+        let find = |earlier| find_assignments(client, &recipe.name, earlier, (&mut at, &mut warnings));
         let previous = earlier.map(find).transpose()?;
         let exported = file.is_of_registry().then(|| recipe.name.clone());
         let named = exported.as_ref().map_or_else(|| file.what().into(), Name::to_string);
         let inputs = Self::new(file.text, file.recipe, (ledger_path, ledger), [groups, pairs], previous)?;
-        Ok(Inputs { named, exported, warnings, ..inputs })
+        Ok(Inputs { named, exported, earlier: at, warnings, ..inputs })
     }
 
     /// Reads the inputs from the objects of a version, to build it again.
@@ -170,6 +174,7 @@ impl Inputs {
             pairs_bytes,
             judged,
             previous,
+            earlier: None,
             warnings: Vec::new(),
         })
     }
@@ -187,6 +192,27 @@ impl Inputs {
     }
 }
 
+/// An earlier version, and the registry that has it.
+pub(super) struct EarlierAt {
+    registry: Registry,
+    manifest: ObjectRef,
+    signed_by: Vec<PublicKey>,
+    dataset: Digest,
+    index: ObjectRef,
+}
+
+impl EarlierAt {
+    /// Returns in what `new` differs from the index of that version, unless that is much.
+    ///
+    /// # Errors
+    /// Fails if the index of that version cannot be read.
+    pub(super) fn delta(&self, new: &Index) -> Result<Option<Delta>> {
+        let described = self.registry.describe(self.manifest, self.signed_by.clone());
+        let old = transport::runtime()?.block_on(described)?;
+        Ok(Delta::between(old.index(), (self.dataset, self.index), new))
+    }
+}
+
 /// The file name of a recipe's ledger, or a name for one if it has none.
 fn ledger_name(recipe: &Recipe) -> &str {
     recipe.corrections.as_ref().map_or("corrections.csv", |spec| &spec.file)
@@ -201,7 +227,7 @@ fn find_assignments(
     client: &Client,
     name: &Name,
     earlier: Earlier,
-    warnings: &mut Vec<String>,
+    (at, warnings): (&mut Option<EarlierAt>, &mut Vec<String>),
 ) -> Result<(Previous, Assignments)> {
     let runtime = transport::runtime()?;
     let digest = match earlier {
@@ -212,7 +238,11 @@ fn find_assignments(
             warnings.extend(head.warnings);
             let release = Some((version, head.manifest.dataset));
             let assignments = head.manifest.objects.assignments.blake3;
-            return assignments_of(&runtime, &registry, Previous { release, assignments });
+            let found = assignments_of(&runtime, &registry, Previous { release, assignments })?;
+            let (dataset, index) = (head.manifest.dataset, head.manifest.objects.index);
+            let (manifest, signed_by) = (head.manifest_ref, head.signed_by);
+            *at = Some(EarlierAt { registry, manifest, signed_by, dataset, index });
+            return Ok(found);
         }
     };
     for location in &client.locations {

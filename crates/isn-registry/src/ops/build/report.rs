@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use super::Inputs;
+use super::inputs::EarlierAt;
 use super::journal::Built;
 use super::spool::Facts;
 use crate::files;
@@ -21,7 +22,7 @@ use isn_format::corrections::Action;
 use isn_format::dataset_ref::{Name, Version};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, There, count};
-use isn_format::index::{BlocksWriter, IndexWriter, Row};
+use isn_format::index::{BlocksWriter, Index, IndexWriter, Row};
 use isn_format::ledger::policy::{ClaimCount, Settled};
 use isn_format::manifest::{Blocks, Manifest, Objects, Tally};
 use isn_format::object::{ObjectKind, ObjectRef};
@@ -129,9 +130,9 @@ pub(super) fn describe(
     };
     let pooled = pooled(recipe, images);
     let classes_csv = classes_csv(&recipe.classes);
-    let Lists { index, blocks, pack: pack_ref, bytes, dataset } = match images.in_blocks {
+    let Lists { index, blocks, delta, pack: pack_ref, bytes, dataset } = match images.in_blocks {
         false => Lists::whole(root, images, &mut built, &classes_csv)?,
-        true => Lists::in_blocks(root, images, &mut built, &classes_csv)?,
+        true => Lists::in_blocks(root, images, &mut built, &classes_csv, inputs.earlier.as_ref())?,
     };
     let mut splits = NewObject::new(root)?;
     let previous = inputs.previous.as_ref().map(|(_, assignments)| assignments);
@@ -139,6 +140,7 @@ pub(super) fn describe(
     let objects = Objects {
         index,
         blocks,
+        delta,
         classes: put(ObjectKind::Classes, &classes_csv)?,
         recipe: put(ObjectKind::Recipe, &inputs.recipe_bytes)?,
         corrections: put_some(ObjectKind::Corrections, &inputs.ledger_bytes)?,
@@ -279,6 +281,7 @@ impl Images<'_> {
 struct Lists {
     index: ObjectRef,
     blocks: Option<Blocks>,
+    delta: Option<ObjectRef>,
     pack: ObjectRef,
     /// The sum of the images' lengths, in bytes.
     bytes: u64,
@@ -295,11 +298,19 @@ impl Lists {
         let (end, dataset) = index.finish()?;
         object.write(&end)?;
         let index = object.finish(root, ObjectKind::Index)?;
-        Ok(Lists { index, blocks: None, pack: write_pack(root, built)?, bytes, dataset })
+        Ok(Lists { index, blocks: None, delta: None, pack: write_pack(root, built)?, bytes, dataset })
     }
 
-    fn in_blocks(root: &Path, images: Images<'_>, built: &mut Built, classes_csv: &[u8]) -> Result<Self> {
+    fn in_blocks(
+        root: &Path,
+        images: Images<'_>,
+        built: &mut Built,
+        classes_csv: &[u8],
+        earlier: Option<&EarlierAt>,
+    ) -> Result<Self> {
         let mut index = BlocksWriter::new(classes_csv)?;
+        // Only a version that follows another one is compared with it.
+        let mut read_back = earlier.map(|_| Vec::new());
         let (mut rows, mut sources) = (NewObject::new(root)?, NewObject::new(root)?);
         let (mut places, mut places_object) = (PlacesWriter::new()?, NewObject::new(root)?);
         let mut is_first = true;
@@ -310,6 +321,9 @@ impl Lists {
                 let [of_rows, of_sources] = index.take();
                 rows.write(&of_rows)?;
                 sources.write(&of_sources)?;
+            }
+            if let Some(rows) = &mut read_back {
+                rows.push(row.clone());
             }
             places.push(Some(&built.entry_of(&row.blake3)?))
         })?;
@@ -331,7 +345,12 @@ impl Lists {
         let places_object = places_object.finish(root, ObjectKind::Places)?;
         let pack = put(ObjectKind::Pack, &places.finish(&built.shards, places_object)?)?;
         let index = put(ObjectKind::Index, &end.index)?;
-        Ok(Lists { index, blocks: Some(blocks), pack, bytes, dataset: end.tree.root() })
+        let delta = match earlier.zip(read_back) {
+            Some((earlier, rows)) => earlier.delta(&Index::new(rows)?.0)?,
+            None => None,
+        };
+        let delta = delta.map(|delta| put(ObjectKind::Delta, &delta.to_bytes()?)).transpose()?;
+        Ok(Lists { index, blocks: Some(blocks), delta, pack, bytes, dataset: end.tree.root() })
     }
 }
 
