@@ -302,8 +302,8 @@ fn of_a_version_that_follows_another_only_what_differs_is_read() {
     // The rows were made here, so another version can follow, and nothing is read again.
     let again = pull("grads@1.1", false);
     assert_eq!(again, 0);
-    let cold = pull("grads@1.1", true);
-    assert!(cold > first, "{cold} and {first}");
+    pull("grads@1.1", true);
+    assert!(without_note(&sandbox, "tree") == without_note(&sandbox, "whole"));
     // A delta that is damaged, or an earlier index that is, costs the rows, and nothing else.
     pull("grads@1.0", true);
     for object in contents(&sandbox.path("home/cache/objects")).iter().map(|(name, _)| name) {

@@ -118,7 +118,8 @@ impl Opening<'_> {
         self.fetched(head)
     }
 
-    /// Whether only what is selected is read: where that can be read alone, and no table of the whole is kept.
+    /// Whether only what is selected is read: where that can be read alone, and no table of the whole is
+    /// kept.
     fn is_part(&self, head: &Head) -> bool {
         let has_table = |cache: &Cache| cache.has_table(&head.manifest.objects.index.blake3);
         head.manifest.objects.blocks.is_some()
