@@ -179,6 +179,9 @@ fn what_is_wrong_with_a_part_is_found() {
     fails("an image and its line are others");
     sandbox.write(&format!("part/{image}"), &bytes);
     restore();
+    fs::remove_file(sandbox.path("part/ISN.json")).unwrap();
+    is_found("nothing says what was selected");
+    restore();
     sandbox.write("part/ISN.json", note.replace("\"cat\"", "\"cat\", \"dog\"").as_bytes());
     // A pull writes it anew.
     is_found("the selection has a class more");

@@ -19,8 +19,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::blocks::FrameOfLines;
 pub use self::blocks::{Block, BlocksWriter, Directory, Frames, InBlocks, MAX_ROWS};
+pub(crate) use self::blocks::{FrameOfLines, MAX_BESIDE};
 pub use self::delta::Delta;
 pub use self::images::Images;
 pub use self::part::Part;

@@ -77,11 +77,12 @@ impl Selection {
     /// and among the images, for those of the lists that are not empty.
     pub fn filter(&self) -> impl Fn(&str) -> bool + use<'_> {
         let images: HashSet<&str> = self.images.iter().map(RelPath::as_str).collect();
+        let classes: HashSet<&str> = self.classes.iter().map(ClassId::as_str).collect();
         move |path| {
             let mut segments = path.split('/');
             let (split, class) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
             (self.splits.is_empty() || self.splits.iter().any(|wanted| wanted.as_str() == split))
-                && (self.classes.is_empty() || self.classes.iter().any(|wanted| wanted.as_str() == class))
+                && (classes.is_empty() || classes.contains(class))
                 && (images.is_empty() || images.contains(path))
         }
     }

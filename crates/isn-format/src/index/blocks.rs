@@ -1,7 +1,7 @@
 //! [`Directory`]: an index that is stored in blocks, so that who needs a class reads that class.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::ops::Range;
 
@@ -9,18 +9,22 @@ use serde::{Deserialize, Serialize};
 
 use super::{Columns, Index, MAX_ROW, Pulled, Row, Sources, SumsCheck};
 use crate::class::ClassId;
+use crate::description::Counts;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::json_lines::{LEVEL, Lines, Writer, weigh};
 use crate::manifest::{Manifest, Tally};
 use crate::object::ObjectRef;
-use crate::rel_path::RelPathRef;
+use crate::rel_path::{RelPath, RelPathRef};
+use crate::shard::MAX_IMAGE_LEN;
 use crate::split::Split;
 use crate::sums::{LineRef, SumsTree, TreeWriter, folders};
 use crate::tree::{CLASSES, Selection};
 
 /// The maximum number of rows of a block.
 pub const MAX_ROWS: usize = 4096;
+/// What a zstd frame may have beside its contents, in bytes.
+pub(crate) const MAX_BESIDE: u64 = 1024;
 /// The maximum length of a block's line in the directory, in bytes.
 const MAX_BLOCK: u64 = 512;
 
@@ -366,8 +370,13 @@ impl Directory {
             if !(1..=MAX_ROWS as u64).contains(&images) {
                 return Err(refuse(format!("has a block of {images} images in {here}")));
             }
-            if block.sums > images * (line_len("") + crate::rel_path::MAX_PATH_LEN as u64) {
+            let of_line = line_len(&here) + 1..=line_len("") + crate::rel_path::MAX_PATH_LEN as u64;
+            if !(images * of_line.start()..=images * of_line.end()).contains(&block.sums) {
                 return Err(refuse(format!("gives {} bytes of B3SUMS to {here}", block.sums)));
+            }
+            let most = images * MAX_ROW + MAX_BESIDE;
+            if block.rows.length > most || block.sources.length > most {
+                return Err(refuse(format!("gives {here} more than the {most} bytes that it can need")));
             }
             let add = |sum: u64, part: u64| sum.checked_add(part);
             let next = add(at.rows, block.rows.length).zip(add(at.sources, block.sources.length));
@@ -399,6 +408,16 @@ impl Directory {
             *splits.entry(block.split).or_default() += u64::from(block.images);
         }
         splits
+    }
+
+    /// Returns the number of images of each class in each split.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::new();
+        for block in &self.blocks {
+            let classes = counts.entry(block.split).or_default();
+            *classes.entry(block.class.clone()).or_default() += u64::from(block.images);
+        }
+        counts
     }
 
     /// The blocks, in the order of the rows.
@@ -447,14 +466,15 @@ impl Directory {
 
     /// Returns the blocks of the folders that a selection has images in.
     pub fn chosen(&self, selection: &Selection) -> Vec<usize> {
-        let is_image = |folder: &str| {
-            let mut images = selection.images.iter();
-            selection.images.is_empty() || images.any(|image| image.as_str().starts_with(folder))
-        };
+        let folder_of =
+            |image: &RelPath| image.as_str().rsplit_once('/').map(|(folder, _)| format!("{folder}/"));
+        let folders: HashSet<String> = selection.images.iter().filter_map(folder_of).collect();
+        let classes: HashSet<&ClassId> = selection.classes.iter().collect();
         let is_chosen = |block: &Block| {
             (selection.splits.is_empty() || selection.splits.contains(&block.split))
-                && (selection.classes.is_empty() || selection.classes.contains(&block.class))
-                && is_image(&format!("{}/{}/", block.split.as_str(), block.class))
+                && (classes.is_empty() || classes.contains(&block.class))
+                && (selection.images.is_empty()
+                    || folders.contains(&format!("{}/{}/", block.split.as_str(), block.class)))
         };
         (0..self.blocks.len()).filter(|at| is_chosen(&self.blocks[*at])).collect()
     }
@@ -472,15 +492,25 @@ impl Directory {
         };
         let ends = [0..before(), self.sums_len().saturating_sub(1)..self.sums_len()];
         let shown = chosen.iter().map(of_block).chain(folders(selection).into_iter().map(empty)).chain(ends);
-        let mut needed: Vec<usize> = shown
+        let around = |bytes: Range<u64>| {
+            tree.around(bytes.start.saturating_sub(beside)..bytes.end.saturating_add(beside))
+        };
+        let mut groups: Vec<Range<u64>> = shown.map(around).collect();
+        groups.sort_unstable_by_key(|bytes| bytes.start);
+        // Blocks of one class have their groups in common: each is looked up once.
+        groups.dedup_by(|next, before| {
+            let is_joined = next.start <= before.end;
+            before.end = if is_joined { before.end.max(next.end) } else { before.end };
+            is_joined
+        });
+        let mut needed: Vec<usize> = groups
+            .into_iter()
             .flat_map(|bytes| {
-                let bytes = tree.around(bytes.start.saturating_sub(beside)..bytes.end.saturating_add(beside));
                 let first = self.begins.partition_point(|begin| begin.sums <= bytes.start).saturating_sub(1);
                 let last = self.begins.partition_point(|begin| begin.sums < bytes.end);
                 first..last.min(self.blocks.len())
             })
             .collect();
-        needed.sort_unstable();
         needed.dedup();
         needed
     }
@@ -530,6 +560,10 @@ impl Directory {
                 return Err(Error::integrity(what, format!("has {} in a block of {folder}", row.path)));
             }
             let RowWire { ref path, blake3, length, width, height } = row;
+            if length > MAX_IMAGE_LEN {
+                let why = format!("gives {path} {length} bytes, and an image has {MAX_IMAGE_LEN} at most");
+                return Err(Error::integrity(what, why));
+            }
             take(&Pulled { path, class, split, blake3, length, width, height })?;
         }
         block.check_images(what, images)?;

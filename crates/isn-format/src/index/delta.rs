@@ -72,7 +72,7 @@ impl Delta {
                     if old.is_some() {
                         before.next();
                     }
-                    if !old.is_some_and(|old| facts(old) == facts(new)) {
+                    if old.is_none_or(|old| facts(old) != facts(new)) {
                         let (blake3, length, width, height) = facts(new);
                         let path = new.path().as_str().into();
                         changes.push(Change::Row { path, blake3, length, width, height });
@@ -127,6 +127,23 @@ impl Delta {
     /// The index of the earlier version, as its manifest names it.
     pub fn index(&self) -> ObjectRef {
         self.header.index
+    }
+
+    /// Checks that what it says is so in the later index.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`], naming `what`, if a row is another there, or one that is removed is there.
+    pub fn check(&self, what: &str, new: &Index) -> Result<()> {
+        let is_so = |change: &&Change| match change {
+            Change::Removed { removed } => new.find(removed).is_none(),
+            Change::Row { path, blake3, length, width, height } => {
+                new.find(path).is_some_and(|row| facts(row) == (*blake3, *length, *width, *height))
+            }
+        };
+        match self.changes.iter().find(|change| !is_so(change)) {
+            Some(other) => Err(Error::integrity(what, format!("says something else of {}", other.path()))),
+            None => Ok(()),
+        }
     }
 
     /// Returns the later index. Whether its images give a dataset hash remains to be checked.

@@ -8,7 +8,7 @@ use super::{Columns, Index};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::rel_path::RelPathRef;
-use crate::sums::{LineRef, Pieces, Sums, SumsTree, folders};
+use crate::sums::{LineRef, Pieces, Sums, SumsProof, SumsTree, folders};
 use crate::tree::{CLASSES, Selection};
 
 /// What a selection has of a version.
@@ -64,9 +64,16 @@ impl Part {
             let bytes = tree.around(bytes.clone());
             checked.iter().any(|checked| checked.start <= bytes.start && bytes.end <= checked.end)
         };
-        match shown.iter().all(is_checked) {
-            true => Ok(Part { proof: tree.prove(&texts, &shown)?, index, selected }),
-            false => Err(Error::integrity(what, "lacks lines that show that the selection is whole")),
+        if !shown.iter().all(is_checked) {
+            return Err(Error::integrity(what, "lacks lines that show that the selection is whole"));
+        }
+        let proof = tree.prove(&texts, &shown)?;
+        // What is written is what a verification will accept.
+        let read = SumsProof::parse(what, &proof)?;
+        read.check(what, &selected)?;
+        match read.lacking(&selected, selection).filter(|_| !selection.is_all()) {
+            Some(lacking) => Err(Error::integrity(what, format!("does not show all of {lacking}"))),
+            None => Ok(Part { proof, index, selected }),
         }
     }
 }

@@ -278,6 +278,90 @@ fn a_block_that_is_told_to_be_of_another_class_is_found() {
 }
 
 #[test]
+fn what_blocks_claim_is_no_more_than_their_images_can_need() {
+    let version = Version::new(&[(Split::Train, &[30, 5, 0]), (Split::Val, &[7, 0, 300])]);
+    let text = String::from_utf8(zstd::decode_all(&version.stored.index[..]).unwrap()).unwrap();
+    let first = text.lines().next().unwrap();
+    let mut block: serde_json::Value = serde_json::from_str(first).unwrap();
+    let mut refused = |field: &str, value: u64, why: &str| {
+        let (before, length) = (block.clone(), format!("/{}", field.replace('.', "/")));
+        *block.pointer_mut(&length).unwrap() = value.into();
+        let line = serde_json::to_string(&block).unwrap();
+        let index = zstd::encode_all(text.replacen(first, &line, 1).as_bytes(), 1).unwrap();
+        let (rows, sources) = (version.stored.rows.len() as u64, version.stored.sources.len() as u64);
+        let read = Directory::parse("index", &index, &version.manifest, rows, sources);
+        let error = read.unwrap_err().to_string();
+        assert!(error.contains(why), "{field} {value}: {error}");
+        block = before;
+    };
+    refused("sums", 0, "gives 0 bytes of B3SUMS");
+    refused("sums", 1 << 40, "bytes of B3SUMS");
+    for length in [1 << 20, u64::MAX] {
+        refused("rows.length", length, "more than the");
+        refused("sources.length", length, "more than the");
+    }
+    // A row that claims more bytes than any image has.
+    let huge = |length: u64| {
+        let mut lines = FrameOfLines::new().unwrap();
+        let path = "train/c0/1.png";
+        let blake3 = Digest::of(b"");
+        lines
+            .push(&serde_json::json!({
+                "path": path, "blake3": blake3, "length": length, "width": 1, "height": 1
+            }))
+            .unwrap();
+        let mut rows = Vec::new();
+        let frame = lines.end(&mut rows).unwrap();
+        let block = serde_json::json!({
+            "split": "train", "class": "c0", "images": 1, "sums": 67 + path.len(), "rows": frame, "sources": frame,
+        });
+        let index = zstd::encode_all(format!("{block}\n").as_bytes(), 1).unwrap();
+        let splits = std::collections::BTreeMap::from([(Split::Train, 1)]);
+        let tally = Tally::Splits { splits, classes: 1 };
+        let manifest = Manifest { images: 1, tally, ..version.manifest.clone() };
+        let length = rows.len() as u64;
+        let directory = Directory::parse("index", &index, &manifest, length, length).unwrap();
+        let (manifest, classes) = ((&manifest, true), Digest::of(CLASSES_CSV));
+        Index::parse_blocks(("rows", &rows), &directory, manifest, &classes).map(drop)
+    };
+    assert!(huge(1 << 29).is_ok());
+    assert!(huge((1 << 29) + 1).unwrap_err().to_string().contains("an image has"));
+    assert!(huge(u64::MAX).is_err());
+}
+
+#[test]
+fn what_a_pack_in_blocks_claims_is_no_more_than_its_images_can_need() {
+    let digest = Digest::of(b"");
+    let object = |length: u64| format!("{{\"blake3\":\"{digest}\",\"length\":{length}}}");
+    let parse = |places: u64, shards: u64, blocks: &[String]| {
+        let head =
+            format!("{{\"format\":\"isn-pack/2\",\"places\":{},\"shards\":{shards}}}\n", object(places));
+        let text = [head]
+            .into_iter()
+            .chain(
+                (0..shards.min(9))
+                    .map(|n| format!("{{\"blake3\":\"{}\",\"length\":9}}\n", Digest::of(&[n as u8]))),
+            )
+            .chain(blocks.iter().map(|line| format!("{line}\n")))
+            .collect::<String>();
+        Stored::parse("pack", &zstd::encode_all(text.as_bytes(), 1).unwrap(), 100)
+    };
+    let block = |images: u32, length: u64| format!("{{\"images\":{images},\"places\":{}}}", object(length));
+    assert!(parse(300, 1, &[block(1, 100), block(2, 200)]).is_ok());
+    for (places, shards, blocks) in [
+        (1 << 39, 1, vec![block(1, 100), block(2, (1 << 39) - 100)]),
+        (u64::MAX, 1, vec![block(1, u64::MAX), block(2, 1)]),
+        (u64::MAX, 1, vec![block(1, u64::MAX)]),
+        (100, u64::MAX, vec![block(1, 100)]),
+        (0, 0, vec!["{\"images\":0}".to_string(); 101]),
+        (200, 1, vec![block(1, 100)]),
+        (101, 1, vec![block(101, 101)]),
+    ] {
+        assert!(parse(places, shards, &blocks).is_err(), "{places} {shards} {}", blocks.len());
+    }
+}
+
+#[test]
 fn a_delta_is_refused_unless_each_line_is_one() {
     let header = format!(
         "{{\"format\":\"isn-delta/1\",\"dataset\":\"{0}\",\"index\":{{\"blake3\":\"{1}\",\"length\":1}}}}",
@@ -421,6 +505,10 @@ proptest! {
         let read = Delta::parse("delta", &bytes, new.len() as u64).unwrap();
         prop_assert_eq!((&read, read.dataset(), read.index()), (&delta, of.0, of.1));
         prop_assert!(read.apply("delta", &version.index).unwrap() == new);
+        read.check("delta", &new).unwrap();
+        if version.index != new {
+            prop_assert!(read.check("delta", &version.index).is_err());
+        }
         // To another index, it does not lead there.
         if version.index != new {
             prop_assert!(read.apply("delta", &new).map_or(true, |other| other != version.index));

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Entry, MAX_ROW, Pack, check_shards};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::index::{FrameOfLines, Index};
+use crate::index::{FrameOfLines, Index, MAX_BESIDE, MAX_ROWS};
 use crate::json_lines::{Lines, Writer};
 use crate::object::ObjectRef;
 
@@ -59,6 +59,12 @@ pub struct PackBlocks {
     blocks: Vec<Block>,
     /// Where the frame of each block begins in `places`, and after them where all end.
     begins: Vec<u64>,
+}
+
+/// The maximum length of the frame of a block with so many places, in bytes; the others of its rows are
+/// `null`.
+fn max_frame(images: u32) -> u64 {
+    u64::from(images) * MAX_ROW + (MAX_ROWS * "null\n".len()) as u64 + MAX_BESIDE
 }
 
 /// A pack as it is stored.
@@ -177,6 +183,9 @@ impl PlacesWriter {
 impl PackBlocks {
     pub(super) fn read(what: &str, header: Header, mut lines: Lines<'_>, images: u64) -> Result<Self> {
         let refuse = |why: &str| Error::integrity(what, why);
+        if header.shards > images {
+            return Err(refuse("names more shards than the version has images"));
+        }
         let mut shards: Vec<ObjectRef> = Vec::new();
         for _ in 0..header.shards {
             shards.push(lines.next_row()?.ok_or_else(|| refuse("is cut short"))?);
@@ -189,7 +198,15 @@ impl PackBlocks {
                 return Err(refuse("has a block without images that has places, or the reverse"));
             }
             counted += u64::from(block.images);
-            at = block.places.map_or(Some(at), |frame| at.checked_add(frame.length)).unwrap_or(u64::MAX);
+            let length = block.places.map_or(0, |frame| frame.length);
+            // Before anybody asks for it: nobody signs a pack.
+            if length > max_frame(block.images) {
+                return Err(Error::integrity(what, format!("gives a block places of {length} bytes")));
+            }
+            if blocks.len() as u64 >= images {
+                return Err(refuse("has more blocks than the version has images"));
+            }
+            at += length;
             begins.push(at);
             blocks.push(block);
         }

@@ -12,12 +12,11 @@ use isn_format::class::{Class, ClassId, parse_classes};
 use isn_format::dataset_ref::VersionId;
 use isn_format::description::{Counts, has_class};
 use isn_format::error::{At, Error, Result};
-use isn_format::manifest::Tally;
 use isn_format::object::ObjectKind;
 use isn_format::tree::{CLASSES, Origin};
 
-/// A version and where it was found. Its index was not read if somebody signed a manifest that counts the
-/// images of each class.
+/// A version and where it was found. Its rows were not read if somebody signed a manifest, or a directory of
+/// blocks, that counts the images of each class.
 pub struct InfoReport {
     /// The manifest, and who vouches for it.
     pub head: Head,
@@ -95,9 +94,13 @@ pub fn info(client: &Client, version: &VersionAt) -> Result<Report> {
 /// Returns the classes of a version, and how many images each has. What nobody has signed is checked against
 /// the dataset hash, as all that is shown of a pin.
 async fn counted(registry: &Registry, head: Head) -> Result<(Head, Vec<Class>, Counts)> {
-    match &head.manifest.tally {
-        Tally::Classes(counts) if head.unsigned().is_empty() => {
-            let (counts, object) = (counts.clone(), head.manifest.objects.classes);
+    let told = match head.unsigned() {
+        [] => registry.counts(&head.manifest).await.map_err(|e| withdrawn(e, &head))?,
+        _ => None,
+    };
+    match told {
+        Some(counts) => {
+            let object = head.manifest.objects.classes;
             let bytes = registry.object(ObjectKind::Classes, &object).await;
             let bytes = bytes.map_err(|e| withdrawn(e, &head))?;
             let what = registry.locate(ObjectKind::Classes, &object.blake3);
@@ -109,7 +112,7 @@ async fn counted(registry: &Registry, head: Head) -> Result<(Head, Vec<Class>, C
             }
             Ok((head, classes, counts))
         }
-        _ => {
+        None => {
             let snapshot = complete(registry, head).await?;
             let (classes, counts) = (snapshot.classes().to_vec(), snapshot.index().counts());
             Ok((snapshot.head, classes, counts))

@@ -394,6 +394,7 @@ impl Mirror<'_> {
     fn contents(&self, manifest: ObjectRef) -> Result<Contents> {
         let (snapshot, earlier, packs) = runtime()?.block_on(async {
             let snapshot = self.source.describe(manifest, Vec::new()).await?;
+            self.source.check_blocks(&snapshot).await?;
             let earlier = match &snapshot.head.manifest.previous {
                 Some(Previous { assignments, .. }) => {
                     self.source.find_object(ObjectKind::Splits, assignments, split::MAX_LEN).await?

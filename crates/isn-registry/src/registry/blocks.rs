@@ -1,6 +1,7 @@
 //! Versions whose index is stored in blocks: reads it whole, or only what a selection has of it, and the
 //! places of images in packs that are stored in the same blocks.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -8,11 +9,11 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::{Head, Packs, Registry, Snapshot};
 use crate::cache::Cache;
 use crate::transport::{self, Ranges};
-use isn_format::description::Description;
+use isn_format::description::{Counts, Description};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
 use isn_format::index::{Delta, Directory, Frames, Images, Index, Part, Sources};
-use isn_format::manifest::{Blocks, Manifest};
+use isn_format::manifest::{Blocks, Manifest, Tally};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::{Entry, Pack, PackBlocks};
 use isn_format::sums::SumsTree;
@@ -56,7 +57,9 @@ impl WasRead {
     /// Whether the cache has it, or the object that has it.
     pub(super) fn is_in(&self, cache: &Cache) -> bool {
         let has = |object: &ObjectRef| cache.object(self.kind, &object.blake3, object.length).is_some();
-        has(&self.object) || self.within.is_some_and(|(whole, _)| has(&whole))
+        // The whole was checked when it was read, and many frames may be in it.
+        let has_whole = |whole: &ObjectRef| cache.object_path(self.kind, &whole.blake3).is_file();
+        self.within.is_some_and(|(whole, _)| has_whole(&whole)) || has(&self.object)
     }
 }
 
@@ -140,6 +143,9 @@ impl Registry {
         let part = Part::new(&what, (&directory, &tree), (selection, &chosen), &classes, frames)?;
         let classes_what = self.locate(ObjectKind::Classes, &manifest.objects.classes.blake3);
         let Part { index, selected, proof } = part;
+        if index.bytes() > manifest.bytes {
+            return Err(Error::integrity(&what, "has more bytes of images than its manifest says"));
+        }
         let description = Description::of_part(&what, (index, selected), (&classes_what, classes_csv))?;
         let part = Some(PartOf { chosen, needed, proof });
         Ok(Snapshot { head, description, blocks: Some(InBlocks { directory, part }) })
@@ -211,6 +217,18 @@ impl Registry {
         Some((directory, description))
     }
 
+    /// Returns the number of images of each class in each split, if manifest or directory has them.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] or [`Error::Network`] if the directory cannot be read.
+    pub(crate) async fn counts(&self, manifest: &Manifest) -> Result<Option<Counts>> {
+        match (&manifest.tally, manifest.objects.blocks) {
+            (Tally::Classes(counts), _) => Ok(Some(counts.clone())),
+            (_, Some(blocks)) => Ok(Some(self.directory(manifest, &blocks).await?.counts())),
+            _ => Ok(None),
+        }
+    }
+
     async fn directory(&self, manifest: &Manifest, blocks: &Blocks) -> Result<Directory> {
         let index = &manifest.objects.index;
         let bytes = self.object(ObjectKind::Index, index).await?;
@@ -244,12 +262,14 @@ impl Registry {
         self.sources_of_blocks(&blocks, read).await?;
         let bytes = self.object(ObjectKind::SumsTree, &blocks.tree).await?;
         let what = self.locate(ObjectKind::SumsTree, &blocks.tree.blake3);
-        match SumsTree::parse(&what, &bytes, &snapshot.head.manifest.dataset)?
-            == SumsTree::of(snapshot.sums())
-        {
-            true => Ok(()),
-            false => Err(Error::integrity(what, "is not that of the rows")),
+        let manifest = &snapshot.head.manifest;
+        if SumsTree::parse(&what, &bytes, &manifest.dataset)? != SumsTree::of(snapshot.sums()) {
+            return Err(Error::integrity(what, "is not that of the rows"));
         }
+        let Some(object) = manifest.objects.delta else { return Ok(()) };
+        let bytes = self.object(ObjectKind::Delta, &object).await?;
+        let what = self.locate(ObjectKind::Delta, &object.blake3);
+        Delta::parse(&what, &bytes, manifest.images)?.check(&what, snapshot.index())
     }
 
     /// Reads the places of images in a pack that is in blocks: of the blocks with images in `wanted`. Also
@@ -303,14 +323,17 @@ impl Registry {
     /// Fails if it cannot be read any more.
     pub(crate) async fn read_again(&self, snapshot: &Snapshot, packs: &Packs) -> Result<()> {
         let read = snapshot.read_of_blocks();
+        let mut frames: HashMap<(ObjectKind, ObjectRef), Vec<Wanted>> = HashMap::new();
         for WasRead { kind, object, within } in read.iter().chain(packs.places()) {
-            match within {
+            match *within {
                 None => drop(self.object(*kind, object).await?),
                 Some((whole, begin)) => {
-                    let wanted = [Wanted { begin: *begin, frame: *object }];
-                    self.frames(*kind, whole, &wanted).await?;
+                    frames.entry((*kind, whole)).or_default().push(Wanted { begin, frame: *object });
                 }
             }
+        }
+        for ((kind, whole), wanted) in frames {
+            self.frames(kind, &whole, &wanted).await?;
         }
         Ok(())
     }

@@ -136,8 +136,10 @@ impl RegistryWriter {
     pub(crate) fn check_objects(&self, release: &ReleaseStatement) -> Result<()> {
         let registry = self.store.registry()?;
         let manifest = ObjectRef { blake3: release.manifest, length: release.manifest_len };
-        let described =
-            transport::runtime()?.block_on(registry.describe(manifest, Vec::new()))?.head.manifest;
+        let described = transport::runtime()?.block_on(async {
+            let snapshot = registry.describe(manifest, Vec::new()).await?;
+            registry.check_blocks(&snapshot).await.map(|()| snapshot.head.manifest)
+        })?;
         if (described.id(), described.dataset) == (release.id.clone(), release.dataset) {
             return Ok(());
         }

@@ -32,7 +32,9 @@ impl Lack {
                 return Ok(Lack::Nothing(released.index));
             }
             let why = if there.dataset() == release.dataset {
-                " with the same images, but another title, licence, recipe or ledger".into()
+                " with the same images, but another title, licence, recipe or ledger, or with its index stored \
+                 in another way (`isn build --index`)"
+                    .into()
             } else {
                 format!(
                     " with dataset hash b3:{}, but this build has b3:{}",

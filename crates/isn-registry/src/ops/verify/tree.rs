@@ -100,6 +100,10 @@ pub(in crate::ops) fn verify(
                 }
             }
             Basis::Proof(proof) => {
+                if selection.is_none() {
+                    let why = "does not say what was selected, so that nothing shows what is missing".into();
+                    faults.push(Fault { path: ISN_JSON.into(), kind: FaultKind::Invalid, why });
+                }
                 faults.extend(proof.check(B3SUMS_PROOF, selected).err().map(|e| invalid(B3SUMS_PROOF, &e)));
                 let lacking = selection.as_ref().and_then(|promised| proof.lacking(selected, promised));
                 faults.extend(lacking.map(unlisted));

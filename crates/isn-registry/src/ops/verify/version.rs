@@ -58,6 +58,12 @@ pub(super) fn check_version(
         }
     }
 
+    if faults.is_empty() {
+        registry.ask_again();
+        let index = layout::object(ObjectKind::Index, &manifest.objects.index.blake3);
+        faults.extend(runtime.block_on(registry.check_blocks(snapshot)).err().map(|e| Fault::of(&index, &e)));
+    }
+
     let list = layout::packs(&snapshot.head.manifest_ref.blake3);
     registry.ask_again();
     let all = Images::all(snapshot.index());

@@ -180,10 +180,11 @@ impl Model {
         let claims = history.datasets().map(|(name, dataset)| {
             let Dataset { owners, revoked, releases } = dataset;
             let notices = |notice: fn(&Released) -> &Option<Box<Notice>>| {
-                let said = |(version, released): (&Version, &Box<Released>)| {
-                    Some((*version, notice(released).as_ref()?.reason.clone()))
-                };
-                releases.iter().filter_map(said).collect()
+                let said = releases.iter().map(|(version, released)| (*version, &**released));
+                said.filter_map(|(version, released)| {
+                    Some((version, notice(released).as_ref()?.reason.clone()))
+                })
+                .collect()
             };
             let released = |(version, _): (&Version, _)| {
                 let id = VersionId { name: name.clone(), version: *version };
