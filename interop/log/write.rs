@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// on to 0.999, 1.0 …
 fn statements(names: u32, count: u32) -> Result<Vec<SignedStatement>, Box<dyn Error>> {
     let key = PrivateKey::generate("oracle")?;
-    let statement = |number: u32| {
+    let statement = |number: u32| -> Result<Statement, Box<dyn Error>> {
         let (round, name) = (number / names, number % names);
         let name: Name = match name {
             0 => "birds".parse()?,

@@ -164,9 +164,9 @@ fn a_writer_catches_up_with_what_others_left_behind() {
     long.append("reg", &[late]);
     long.sandbox.copy("reg", "behind");
     long.sandbox.copy("home", "home-before");
-    long.append("reg", &[change.clone()]);
+    long.append("reg", std::slice::from_ref(&change));
     let last = long.claim("last");
-    long.append("reg", &[last.clone()]);
+    long.append("reg", std::slice::from_ref(&last));
     let whole = long.names("reg");
     let note = |files: &[(String, Vec<u8>)]| files.iter().find(|(name, _)| name == "note").unwrap().1.clone();
 
@@ -178,7 +178,7 @@ fn a_writer_catches_up_with_what_others_left_behind() {
         long.sandbox.copy("behind", "reg");
         long.sandbox.copy("home-before", "home");
         let before = long.names("reg");
-        long.append("reg", &[change.clone()]);
+        long.append("reg", std::slice::from_ref(&change));
         if !has_files {
             fs::remove_dir_all(long.sandbox.path("reg/names")).unwrap();
             for (name, bytes) in &before {
@@ -190,7 +190,7 @@ fn a_writer_catches_up_with_what_others_left_behind() {
         assert_eq!(long.found("reg", "busy"), (1000, 399));
         // The index that is behind is no fault.
         long.sandbox.isn(&["verify", "reg"]).ok();
-        long.append("reg", &[last.clone()]);
+        long.append("reg", std::slice::from_ref(&last));
         assert_eq!(long.found("reg", "busy"), (1002, 400));
         assert_eq!(note(&long.names("reg")), note(&whole));
         long.sandbox.isn(&["verify", "reg"]).ok();

@@ -22,10 +22,10 @@ use crate::registry::{BUNDLED, Head, Outcome, Registry, Snapshot, folder_of, lay
 use crate::transport::Access;
 use crate::transport::trace::without_secrets;
 use crate::trust::{Known, RegistryId, TrustStore, Trusted};
-use isn_format::dataset_ref::{DatasetRef, Name, Version, VersionId};
+use isn_format::dataset_ref::{DatasetRef, Name, VersionId};
 use isn_format::error::{Error, Missing, NetworkKind, Overlap, Result};
 use isn_format::key::PublicKey;
-use isn_format::log::{History, LogKey, Rejected, Released, Replica, SignedCheckpoint, leaf_hash};
+use isn_format::log::{History, LogKey, Rejected, Replica, SignedCheckpoint, leaf_hash};
 use isn_format::release::{Release, unknown_signer};
 use isn_format::tree::Selection;
 
@@ -479,11 +479,11 @@ fn subject(history: &History, reference: &DatasetRef) -> Option<VersionId> {
 
 /// What the user may have meant: the versions that a name has, or similar names.
 pub(crate) fn near(history: &History, name: &Name) -> Vec<String> {
-    let standing = |(version, released): (&Version, &Box<Released>)| {
-        released.withdrawn.is_none().then(|| version.to_string())
-    };
     match history.dataset(name) {
-        Some(dataset) => dataset.releases.iter().filter_map(standing).collect(),
+        Some(dataset) => {
+            let standing = dataset.releases.iter().filter(|(_, released)| released.withdrawn.is_none());
+            standing.map(|(version, _)| version.to_string()).collect()
+        }
         None => {
             let names = history.datasets().map(|(other, _)| other);
             names.filter(|other| other.is_like(name)).map(Name::to_string).collect()
