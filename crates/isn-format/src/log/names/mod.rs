@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `row.rs` | [`Row`]: the entries about one name, in blocks of 256 |
 //! | `node.rs` | [`Node`]: a leaf with rows, or a branch; [`Top`]: the first file |
-//! | `grow.rs` | [`grow`]: adds entries, and says which files that makes |
+//! | `grow.rs` | [`grow()`]: adds entries, and says which files that makes |
 //! | `note.rs` | [`SignedNames`]: the note that the log's key signs |
 
 mod grow;
