@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use isn_format::digest::Digest;
-use isn_format::index::{Directory, Frames, Full, Index, Part, Sources};
+use isn_format::index::{BlocksWriter, Directory, Frames, Full, Index, Part, Sources};
 use isn_format::manifest::{Manifest, Tally};
 use isn_format::object::ObjectRef;
 use isn_format::pack::{Entry, Stored};
@@ -124,7 +124,11 @@ fn rows(bytes: &[u8]) {
     let index = Index::parse_blocks(("fuzz", &rows), &directory, (&manifest, true), &classes);
     let sources = Sources::parse_blocks("fuzz", &directory, [(0, &sources[..])]);
     let (Ok(index), Ok(sources)) = (index, sources) else { return };
-    let stored = Full { index: &index, sources: &sources }.to_blocks().expect("what was read can be written");
+    let mut writer = BlocksWriter::new(b"classes").expect("zstd begins");
+    for row in (Full { index: &index, sources: &sources }).rows() {
+        writer.push(&row.to_row()).expect("what was read can be written");
+    }
+    let stored = writer.finish().expect("and ended");
     let (rows_len, sources_len) = (stored.rows.len() as u64, stored.sources.len() as u64);
     let again = Directory::parse("fuzz", &stored.index, &manifest, rows_len, sources_len).expect("and read");
     let read = Index::parse_blocks(("fuzz", &stored.rows), &again, (&manifest, true), &classes);
