@@ -270,6 +270,16 @@ for name, selection in PARTS.items():
         f"parts/{name}/B3SUMS.selected": selected,
         f"parts/{name}/B3SUMS.proof": proof(selection),
     }
+# The lines of a delta against this version: a row that differs, one that is removed, one that is new.
+facts = ("path", "blake3", "length", "width", "height")
+changes = [
+    {field: rows[3][field] for field in facts} | {"width": rows[3]["width"] + 1},
+    {"removed": rows[10]["path"]},
+    {field: rows[-1][field] for field in facts} | {
+        "path": rows[-1]["path"].replace(".png", "-new.png"), "blake3": "11" * 32},
+]
+files["delta.jsonl"] = "".join(
+    line(one) for one in [{"format": "isn-delta/1", "dataset": dataset, "index": ref(directory)}, *changes]).encode()
 assert len(b"".join(lines[:69])) % CHUNK == 0
 for name, data in files.items():
     (OUT / name).parent.mkdir(parents=True, exist_ok=True)

@@ -110,6 +110,24 @@ impl Version {
 }
 
 #[test]
+fn a_delta_is_read_applied_and_written() {
+    let version = Version::read();
+    let lines = file("delta.jsonl");
+    let images = version.manifest.images;
+    let delta = Delta::parse("delta", &zstd::encode_all(&lines[..], 1).unwrap(), images).unwrap();
+    let of = (version.manifest.dataset, version.manifest.objects.index);
+    assert_eq!((delta.dataset(), delta.index()), of);
+    let later = delta.apply("delta", &version.index).unwrap();
+    assert_eq!(later.len(), version.index.len());
+    let (changed, removed) = (version.index.row(3), version.index.row(10));
+    let after = later.find(changed.path().as_str()).unwrap();
+    assert_eq!((after.width(), after.blake3()), (changed.width() + 1, changed.blake3()));
+    assert!(later.find(removed.path().as_str()).is_none());
+    let again = Delta::between(&version.index, of, &later).unwrap();
+    assert_same_lines(&text(&again.to_bytes().unwrap()), &String::from_utf8(lines).unwrap());
+}
+
+#[test]
 fn the_rows_and_sources_are_read_and_written() {
     let version = Version::read();
     assert_eq!(version.sums.to_text().as_bytes(), file("B3SUMS"));
