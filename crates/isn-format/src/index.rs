@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::blocks::{Block, BlocksWriter, Directory, Frames, InBlocks, MAX_ROWS};
+pub use self::blocks::{Block, BlocksEnd, BlocksWriter, Directory, Frames, MAX_ROWS};
 pub(crate) use self::blocks::{FrameOfLines, MAX_BESIDE};
 pub use self::delta::Delta;
 pub use self::images::Images;

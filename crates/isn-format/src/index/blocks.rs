@@ -9,7 +9,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::writer::FrameOfLines;
-pub use self::writer::{BlocksWriter, InBlocks};
+pub use self::writer::{BlocksEnd, BlocksWriter};
 use super::{Columns, Index, MAX_ROW, Pulled, Sources, SumsCheck};
 use crate::class::ClassId;
 use crate::description::Counts;

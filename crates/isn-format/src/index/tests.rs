@@ -18,7 +18,7 @@ struct Version {
     counts: Vec<(Split, Vec<usize>)>,
     index: Index,
     sources: Sources,
-    stored: InBlocks,
+    stored: BlocksEnd,
     tree: SumsTree,
     sums: Sums,
     manifest: Manifest,
@@ -31,7 +31,7 @@ impl std::fmt::Debug for Version {
 }
 
 /// Writes an index in blocks, and takes what is written now and then.
-pub(super) fn in_blocks(full: Full<'_>, classes_csv: &[u8]) -> InBlocks {
+pub(super) fn in_blocks(full: Full<'_>, classes_csv: &[u8]) -> BlocksEnd {
     let mut writer = BlocksWriter::new(classes_csv).unwrap();
     let (mut rows, mut sources) = (Vec::new(), Vec::new());
     for row in full.rows() {
@@ -45,7 +45,7 @@ pub(super) fn in_blocks(full: Full<'_>, classes_csv: &[u8]) -> InBlocks {
     let mut end = writer.finish().unwrap();
     rows.append(&mut end.rows);
     sources.append(&mut end.sources);
-    InBlocks { rows, sources, ..end }
+    BlocksEnd { rows, sources, ..end }
 }
 
 impl Version {

@@ -6,29 +6,16 @@ use crate::error::{Error, Result};
 use crate::json_lines::Writer;
 use crate::sums::SumsHasher;
 
-/// Writes an index row by row, as [`super::Full::to_bytes`] does, so that nobody has to have all rows in
-/// memory. Also computes the dataset hash.
-pub struct IndexWriter {
-    writer: Writer,
-    sums: SumsHasher,
+/// The order of rows that are written.
+#[derive(Default)]
+pub(super) struct Order {
+    /// The path of the last row.
     last: String,
 }
 
-impl IndexWriter {
-    /// Begins an index of a version with these bytes of `classes.csv`.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] if zstd fails.
-    pub fn new(classes_csv: &[u8]) -> Result<Self> {
-        Ok(IndexWriter { writer: Writer::new()?, sums: SumsHasher::new(classes_csv), last: String::new() })
-    }
-
-    /// Appends a row, which must come after the others.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] if it does not, if it is not in the folder of its split and class, if it cannot be
-    /// serialised or if zstd fails.
-    pub fn push(&mut self, row: &Row) -> Result<()> {
+impl Order {
+    /// Checks that a row comes after the last one, and is in the folder of its split and class.
+    pub(super) fn check(&mut self, row: &Row) -> Result<()> {
         let path = row.path.as_str();
         let mut segments = path.split('/');
         let folder = (segments.next(), segments.next());
@@ -37,6 +24,38 @@ impl IndexWriter {
         }
         self.last.clear();
         self.last.push_str(path);
+        Ok(())
+    }
+}
+
+/// Writes an index row by row, as [`super::Full::to_bytes`] does, so that nobody has to have all rows in
+/// memory. Also computes the dataset hash.
+pub struct IndexWriter {
+    writer: Writer,
+    sums: SumsHasher,
+    order: Order,
+}
+
+impl IndexWriter {
+    /// Begins an index of a version with these bytes of `classes.csv`.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if zstd fails.
+    pub fn new(classes_csv: &[u8]) -> Result<Self> {
+        Ok(IndexWriter {
+            writer: Writer::new()?,
+            sums: SumsHasher::new(classes_csv),
+            order: Order::default(),
+        })
+    }
+
+    /// Appends a row, which must come after the others.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if it does not, if it is not in the folder of its split and class, if it cannot be
+    /// serialised or if zstd fails.
+    pub fn push(&mut self, row: &Row) -> Result<()> {
+        self.order.check(row)?;
         self.sums.push(row.path.as_ref(), row.blake3);
         self.writer.push(&row.wire())
     }

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use super::segment::MAX_GAP;
 use super::{Head, Packs, Registry, Snapshot};
 use crate::cache::Cache;
 use crate::transport::{self, Ranges};
@@ -19,8 +20,6 @@ use isn_format::pack::{Entry, Pack, PackBlocks};
 use isn_format::sums::SumsTree;
 use isn_format::tree::Selection;
 
-/// Frames that are nearer than this are asked for together, as a request costs about as much.
-const MAX_GAP: u64 = 64 << 10;
 /// The maximum length of a request, in bytes.
 const MAX_REQUEST: u64 = 4 << 20;
 /// The maximum number of concurrent requests.
@@ -29,8 +28,7 @@ const REQUESTS: usize = 8;
 /// How the index of a version that was read is stored in blocks.
 pub(crate) struct InBlocks {
     directory: Directory,
-    /// The blocks that were read, and where the rows of each begin among those that were read; if that is a
-    /// part of the version.
+    /// What was read, if that is not the whole version.
     part: Option<PartOf>,
 }
 

@@ -9,6 +9,7 @@ use crate::class::ClassId;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::index::Row;
+use crate::index::writer::Order;
 use crate::json_lines::{LEVEL, Writer};
 use crate::object::ObjectRef;
 use crate::rel_path::RelPathRef;
@@ -17,7 +18,7 @@ use crate::sums::{LineRef, SumsTree, TreeWriter};
 use crate::tree::CLASSES;
 
 /// The end of an index in blocks.
-pub struct InBlocks {
+pub struct BlocksEnd {
     /// The directory.
     pub index: Vec<u8>,
     /// The last frames of rows.
@@ -37,7 +38,7 @@ pub struct BlocksWriter {
     tree: TreeWriter,
     /// The block that is being written, with a row at least.
     open: Option<Open>,
-    last: String,
+    order: Order,
 }
 
 /// A block that is being written.
@@ -63,7 +64,7 @@ impl BlocksWriter {
             sources: Vec::new(),
             tree,
             open: None,
-            last: String::new(),
+            order: Order::default(),
         })
     }
 
@@ -73,14 +74,8 @@ impl BlocksWriter {
     /// [`Error::Internal`] if it does not, if it is not in the folder of its split and class, if it cannot be
     /// serialised or if zstd fails.
     pub fn push(&mut self, row: &Row) -> Result<bool> {
+        self.order.check(row)?;
         let path = row.path.as_str();
-        let mut segments = path.split('/');
-        let folder = (segments.next(), segments.next());
-        if folder != (Some(row.split.as_str()), Some(row.class.as_str())) || self.last.as_str() >= path {
-            return Err(Error::Internal(format!("{path} is no next row of an index")));
-        }
-        self.last.clear();
-        self.last.push_str(path);
         let fits = |open: &Open| {
             (open.split, &open.class) == (row.split, &row.class) && (open.images as usize) < MAX_ROWS
         };
@@ -115,10 +110,10 @@ impl BlocksWriter {
     ///
     /// # Errors
     /// [`Error::Internal`] if zstd fails.
-    pub fn finish(mut self) -> Result<InBlocks> {
+    pub fn finish(mut self) -> Result<BlocksEnd> {
         self.end_block()?;
         let [rows, sources] = self.take();
-        Ok(InBlocks { index: self.directory.finish()?, rows, sources, tree: self.tree.finish() })
+        Ok(BlocksEnd { index: self.directory.finish()?, rows, sources, tree: self.tree.finish() })
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::seen::Seen;
 use crate::files;
-use crate::ops::verify::tree::{self, Expected, Full};
+use crate::ops::verify::tree::{self, Expected, ExpectedBasis};
 use crate::ops::verify::{Fault, FaultKind, VerifyReport};
 use crate::progress::Progress;
 use crate::registry::Snapshot;
@@ -58,8 +58,8 @@ impl Destination {
         let expected = Expected::of(snapshot, selected);
         let has = |name: &str, sums: &Sums| tree::has_sums(&to.join(name), sums).map(|has| has == Some(true));
         let has_sums = match expected.basis {
-            Full::Sums(sums) => has(B3SUMS, sums)?,
-            Full::Proof(proof) => files::has_bytes(&to.join(B3SUMS_PROOF), proof)? == Some(true),
+            ExpectedBasis::Sums(sums) => has(B3SUMS, sums)?,
+            ExpectedBasis::Proof(proof) => files::has_bytes(&to.join(B3SUMS_PROOF), proof)? == Some(true),
         };
         let is_this = has_sums
             && if expected.is_partial() { has(B3SUMS_SELECTED, selected)? } else { list_of(to) == B3SUMS };

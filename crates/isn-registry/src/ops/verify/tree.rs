@@ -23,13 +23,13 @@ const SMALL: u64 = 4 << 20;
 /// What a tree must have.
 pub struct Expected<'a> {
     /// What shows which version it is.
-    pub basis: Full<'a>,
+    pub basis: ExpectedBasis<'a>,
     /// The files that must be there: all of them, or those of `B3SUMS.selected`.
     pub selected: &'a Sums,
 }
 
 /// What shows which version a tree is.
-pub enum Full<'a> {
+pub enum ExpectedBasis<'a> {
     /// The contents of `B3SUMS`.
     Sums(&'a Sums),
     /// Those of `B3SUMS.proof`.
@@ -39,15 +39,17 @@ pub enum Full<'a> {
 impl<'a> Expected<'a> {
     /// What a tree of these lines of a version must have.
     pub(in crate::ops) fn of(snapshot: &'a Snapshot, selected: &'a Sums) -> Self {
-        let basis = snapshot.part().map_or(Full::Sums(snapshot.sums()), |part| Full::Proof(&part.proof));
+        let basis = snapshot
+            .part()
+            .map_or(ExpectedBasis::Sums(snapshot.sums()), |part| ExpectedBasis::Proof(&part.proof));
         Expected { basis, selected }
     }
 
     /// Whether it has a part of the version.
     pub(in crate::ops) fn is_partial(&self) -> bool {
         match self.basis {
-            Full::Sums(full) => full != self.selected,
-            Full::Proof(_) => true,
+            ExpectedBasis::Sums(full) => full != self.selected,
+            ExpectedBasis::Proof(_) => true,
         }
     }
 }
@@ -160,8 +162,8 @@ pub fn check(
     let mut faults = check_files(root, expected.selected, partial, jobs, progress)?;
     let mut lists = vec![(B3SUMS_SELECTED, partial.then_some(expected.selected))];
     match expected.basis {
-        Full::Sums(full) => lists.push((B3SUMS, Some(full))),
-        Full::Proof(proof) => match files::has_bytes(&root.join(B3SUMS_PROOF), proof)? {
+        ExpectedBasis::Sums(full) => lists.push((B3SUMS, Some(full))),
+        ExpectedBasis::Proof(proof) => match files::has_bytes(&root.join(B3SUMS_PROOF), proof)? {
             Some(true) => {}
             found => {
                 let kind = if found.is_none() { FaultKind::Missing } else { FaultKind::Changed };
