@@ -343,6 +343,53 @@ fn a_part_that_was_fetched_is_pulled_without_a_network() {
 }
 
 #[test]
+fn lists_that_are_damaged_in_the_cache_are_read_from_the_registry() {
+    let (sandbox, pin) = published();
+    let server = Server::new(&sandbox.path("reg"));
+    sandbox.trust_me(&server.url);
+    let args = ["fetch", &pin, "--registry", &server.url];
+    sandbox.isn(&args).ok();
+    let objects = contents(&sandbox.path("home/cache/objects"));
+    let lists: Vec<_> = objects.iter().filter(|(name, _)| name.ends_with(".jsonl.zst")).collect();
+    assert!(lists.len() > 2, "index, rows, pack and places: {lists:?}");
+    for (name, bytes) in lists {
+        let path = format!("home/cache/objects/{name}");
+        for at in [0, bytes.len() / 2, bytes.len() - 1, bytes.len()] {
+            let mut other = bytes.clone();
+            match other.get_mut(at) {
+                Some(byte) => *byte ^= 1,
+                None => other.truncate(at / 2),
+            }
+            sandbox.write(&path, &other);
+            let to = format!("{name}-{at}").replace('/', "-");
+            sandbox.isn(&["pull", &pin, "--registry", &server.url, "--to", &to]).ok();
+            sandbox.isn(&["verify", &to, "--expect", &pin]).ok();
+            // The next pull would take its images.
+            fs::remove_dir_all(sandbox.path(&to)).unwrap();
+            assert_eq!(sandbox.read(&path), *bytes, "{name}: made good again");
+        }
+    }
+    sandbox.isn(&args).ok();
+    sandbox.isn(&["cache", "verify"]).ok();
+}
+
+#[test]
+fn versions_in_blocks_and_in_one_object_differ_alike() {
+    let (sandbox, _) = published();
+    second(&sandbox);
+    build(&sandbox, "1.1", "raw2", "whole2", "whole");
+    sandbox.isn(&["publish", "whole2", "--registry", "whole", "--key", "me"]).ok();
+    let reports = ["reg", "whole"].map(|store| {
+        let args = ["diff", "grads@1.0", "grads@1.1", "--registry", store, "--json"];
+        let mut report = sandbox.isn(&args).ok().json();
+        report["warnings"].take();
+        report
+    });
+    assert_eq!(reports[0], reports[1]);
+    assert_eq!(reports[0]["added"].as_array().unwrap().len(), 2, "{}", reports[0]);
+}
+
+#[test]
 fn an_index_in_blocks_is_mirrored_served_and_published_without_images() {
     let (sandbox, pin) = published();
     second(&sandbox);

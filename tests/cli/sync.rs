@@ -73,6 +73,9 @@ fn a_part_is_locked_as_a_part() {
     sync(&sandbox, &["--locked"]).ok();
     assert_eq!(tree, contents(&sandbox.path("data/val")));
     sandbox.isn(&["verify", "data/val", "--expect", &pin]).ok();
+    // A part is compared with its version, and nothing is written.
+    let again = sandbox.isn(&["sync", "--locked"]).ok();
+    assert!(again.stdout.contains("data/val: already exists and is whole"), "{}", again.stdout);
 }
 
 #[test]

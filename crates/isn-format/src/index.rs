@@ -171,8 +171,8 @@ struct Folder {
     begin: u32,
 }
 
-/// What the images of a version were made from, in the order of its [`Index`], some 100 bytes an image. Who
-/// only pulls does not need it.
+/// What images of a version were made from, in the order of its [`Index`], some 100 bytes an image. Who only
+/// pulls does not need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     pixels: Vec<Digest>,
@@ -181,16 +181,26 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Reads the sources of `index` from the object that it was read from.
+    /// Reads the sources of `index` from the object that it was read from, of the rows that are `wanted`.
     ///
     /// # Errors
     /// [`Error::Integrity`], naming `what`, if that is another object.
-    pub fn parse(what: &str, compressed: &[u8], index: &Index) -> Result<Self> {
+    pub fn parse(
+        what: &str,
+        compressed: &[u8],
+        index: &Index,
+        wanted: impl Fn(usize) -> bool,
+    ) -> Result<Self> {
         let mut lines = Lines::new(what, compressed, (index.len() as u64).saturating_mul(MAX_ROW))?;
         let mut sources = Sources::default();
         for row in index.rows() {
+            let lacks = || Error::integrity(what, format!("does not have {}", row.path()));
+            if !wanted(row.at()) {
+                lines.skip_row()?.then_some(()).ok_or_else(lacks)?;
+                continue;
+            }
             let line = lines.next_row::<Wire<'_>>()?.filter(|line| line.path == row.path().as_str());
-            let line = line.ok_or_else(|| Error::integrity(what, format!("does not have {}", row.path())))?;
+            let line = line.ok_or_else(lacks)?;
             let pushed = sources.push(line.pixels, &line.source, line.source_blake3);
             pushed.map_err(|why| Error::integrity(what, why))?;
         }
@@ -214,6 +224,11 @@ impl Sources {
     /// Returns the source id of the image in row `at`; empty if there is no such row.
     pub fn id(&self, at: usize) -> &str {
         self.ids.get(at)
+    }
+
+    /// Returns the pixel digest of each image.
+    pub fn pixels(&self) -> &[Digest] {
+        &self.pixels
     }
 
     /// Returns the BLAKE3 of the source file of each image.

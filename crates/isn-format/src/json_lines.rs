@@ -132,23 +132,39 @@ impl<'a> Lines<'a> {
     /// [`Error::Integrity`] if the line is no such object, does not end with a line feed, or the cap is
     /// exceeded.
     pub(crate) fn next_row<'s, T: Deserialize<'s>>(&'s mut self) -> Result<Option<T>> {
+        match self.next_line()? {
+            true => serde_json::from_slice(&self.line).map(Some).map_err(|e| self.refuse(&e)),
+            false => Ok(None),
+        }
+    }
+
+    /// Skips the next row, whatever it says. Returns `false` at the end.
+    ///
+    /// # Errors
+    /// As [`Lines::next_row`], for a line that does not end or exceeds the cap.
+    pub(crate) fn skip_row(&mut self) -> Result<bool> {
+        self.next_line()
+    }
+
+    fn next_line(&mut self) -> Result<bool> {
         self.number += 1;
         self.line.clear();
-        let refuse = |number, why: &dyn std::fmt::Display| {
-            Error::integrity(self.what, about(format_args!("line {number}"), why))
-        };
         let taken = (&mut self.reader).take(MAX_LINE).read_until(b'\n', &mut self.line);
-        taken.map_err(|e| refuse(self.number, &e))?;
+        taken.map_err(|e| self.refuse(&e))?;
         if self.line.is_empty() {
             return match self.reader.get_ref().limit() {
                 0 => Err(Error::integrity(self.what, "decompresses to more than its contents can need")),
-                _ => Ok(None),
+                _ => Ok(false),
             };
         }
-        if self.line.last() != Some(&b'\n') {
-            return Err(refuse(self.number, &"is cut short or too long"));
+        match self.line.last() {
+            Some(b'\n') => Ok(true),
+            _ => Err(self.refuse(&"is cut short or too long")),
         }
-        serde_json::from_slice(&self.line).map(Some).map_err(|e| refuse(self.number, &e))
+    }
+
+    fn refuse(&self, why: &dyn std::fmt::Display) -> Error {
+        Error::integrity(self.what, about(format_args!("line {}", self.number), why))
     }
 }
 

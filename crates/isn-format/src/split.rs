@@ -188,9 +188,17 @@ impl Assignments {
     /// Creates assignments from rows in any order.
     ///
     /// # Errors
-    /// The source id that occurs twice, or that is one too many for any memory.
+    /// As [`Assignments::of_sorted`].
     pub fn new(mut rows: Vec<Assignment<'_>>) -> Result<Self, String> {
         rows.sort_unstable_by(|a, b| a.source_id.cmp(b.source_id));
+        Self::of_sorted(rows)
+    }
+
+    /// Creates assignments from rows that are sorted by the bytes of their source ids.
+    ///
+    /// # Errors
+    /// The source id that occurs twice, or that is one too many for any memory.
+    pub fn of_sorted<'a>(rows: impl IntoIterator<Item = Assignment<'a>>) -> Result<Self, String> {
         let mut assignments = Assignments::default();
         for row in rows {
             let number = assignments.numbers.number(row.class);

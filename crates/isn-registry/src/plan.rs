@@ -222,17 +222,35 @@ impl Plan {
     /// # Errors
     /// [`Error::Internal`] if it is another source.
     pub fn assignments(&self, source: &Source, previous: Option<&Assignments>) -> Result<Assignments> {
-        let images = source.images.iter().zip(&self.splits);
-        let kept = images.filter_map(|(image, split)| Some((image, (*split)?)));
-        let row = |(SourceImage { id, class, .. }, split)| Assignment { source_id: id, class, split };
-        let mut rows: Vec<Assignment<'_>> = Vec::with_capacity(self.splits.len());
-        rows.extend(kept.clone().map(row));
-        if let Some(previous) = previous {
-            let is_here = marked(previous, kept.map(|(image, _)| image.id));
-            rows.extend(previous.iter().zip(is_here).filter(|(_, is_here)| !is_here).map(|(row, _)| row));
+        let here = self.splits.len();
+        if here != source.images.len() {
+            return Err(Error::Internal("assignments of another source than was planned".into()));
         }
+        // Numbers are sorted: a row of each of a million images would be another list of them. Those of
+        // earlier assignments follow those of the source.
+        let kept = || (0..here).filter(|at| self.splits[*at].is_some());
+        let mut order: Vec<u32> = kept().map(|at| at as u32).collect();
+        if let Some(previous) = previous {
+            let is_here = marked(previous, kept().map(|at| source.images.id(at)));
+            let gone = (here as u32..).zip(is_here).filter(|(_, is_here)| !is_here);
+            order.extend(gone.map(|(at, _)| at));
+        }
+        let row = |at: u32| match (at as usize).checked_sub(here) {
+            Some(at) => previous.map(|previous| previous.row(at)),
+            None => {
+                let SourceImage { id, class, .. } = source.images.get(at as usize);
+                self.splits[at as usize].map(|split| Assignment { source_id: id, class, split })
+            }
+        };
+        let id = |at: u32| match (at as usize).checked_sub(here) {
+            Some(at) => previous.map_or("", |previous| previous.row(at).source_id),
+            None => source.images.id(at as usize),
+        };
+        order.sort_unstable_by(|a, b| id(*a).cmp(id(*b)));
         // A source lists every id once, and the rows from `previous` have other ids.
-        Assignments::new(rows).map_err(|id| Error::Internal(format!("two images have the source id {id}")))
+        let rows = order.into_iter().filter_map(row);
+        Assignments::of_sorted(rows)
+            .map_err(|id| Error::Internal(format!("two images have the source id {id}")))
     }
 
     /// Returns the number of images.

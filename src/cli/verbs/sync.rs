@@ -59,16 +59,20 @@ fn print(output: &Output, synced: &[Synced]) {
     let mut text = Page::default();
     for one in synced {
         output.warn(&one.warnings);
-        let how = match one.fetched_bytes {
-            Some(bytes) => format!("pulled, {} fetched", size(bytes)),
-            None => "already exists and is whole".into(),
+        let how = match one.was_there {
+            true => "already exists and is whole".into(),
+            false => format!("pulled, {} fetched", size(one.fetched_bytes)),
         };
         writeln!(text, "{}: {how}", one.entry.path.display());
         writeln!(text, "  pin      {}", one.entry.pin);
     }
     let entries = synced.iter().map(|one| {
-        let fetched_bytes = one.fetched_bytes.unwrap_or(0);
-        json!({ "path": path_json(&one.entry.path), "pin": one.entry.pin, "fetched_bytes": fetched_bytes, "warnings": one.warnings })
+        json!({
+            "path": path_json(&one.entry.path),
+            "pin": one.entry.pin,
+            "fetched_bytes": one.fetched_bytes,
+            "warnings": one.warnings,
+        })
     });
     output.print_done(&text, json!({ "synced": entries.collect::<Vec<_>>() }));
 }

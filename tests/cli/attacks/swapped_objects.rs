@@ -77,7 +77,7 @@ impl Swapper {
         let (objects, classes) = (&self.manifest.objects, self.manifest.objects.classes.blake3);
         let bytes = self.object(ObjectKind::Index, &objects.index);
         let index = Index::parse("index", &bytes, &self.manifest, &classes).unwrap();
-        let sources = Sources::parse("index", &bytes, &index).unwrap();
+        let sources = Sources::parse("index", &bytes, &index, |_| true).unwrap();
         Full { index: &index, sources: &sources }.rows().map(FullRow::to_row).collect()
     }
 

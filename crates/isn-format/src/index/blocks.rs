@@ -150,29 +150,36 @@ impl Index {
 }
 
 impl Sources {
-    /// Reads the sources of the images of these blocks, which are those of `index`, from their frames.
+    /// Reads the sources of a block from its frame, and appends those of the rows that are `wanted`, by their
+    /// numbers in the block.
     ///
     /// # Errors
-    /// [`Error::Integrity`], naming `what`, if a frame is not the one of its block, or does not have a row
-    /// for each image.
-    pub fn parse_blocks<'f>(
+    /// [`Error::Integrity`], naming `what`, if it is another frame, or does not have a row for each image.
+    pub fn push_block(
+        &mut self,
         what: &str,
-        directory: &Directory,
-        frames: impl IntoIterator<Item = (usize, &'f [u8])>,
-    ) -> Result<Self> {
-        let mut sources = Sources::default();
-        for (at, frame) in frames {
-            let (block, mut images) = (directory.block(what, at)?, 0);
-            block.sources.check(what, frame)?;
-            let mut lines = Lines::new(what, frame, u64::from(block.images).saturating_mul(MAX_ROW))?;
-            while let Some(row) = lines.next_row::<SourceWire<'_>>()? {
-                images += 1;
-                let pushed = sources.push(row.pixels, &row.source, row.source_blake3);
+        (directory, at): (&Directory, usize),
+        frame: &[u8],
+        wanted: impl Fn(usize) -> bool,
+    ) -> Result<()> {
+        let block = directory.block(what, at)?;
+        block.sources.check(what, frame)?;
+        let mut lines = Lines::new(what, frame, u64::from(block.images).saturating_mul(MAX_ROW))?;
+        let mut images = 0;
+        loop {
+            if !wanted(images as usize) {
+                if !lines.skip_row()? {
+                    break;
+                }
+            } else if let Some(row) = lines.next_row::<SourceWire<'_>>()? {
+                let pushed = self.push(row.pixels, &row.source, row.source_blake3);
                 pushed.map_err(|why| Error::integrity(what, why))?;
+            } else {
+                break;
             }
-            block.check_images(what, images)?;
+            images += 1;
         }
-        Ok(sources)
+        block.check_images(what, images)
     }
 }
 

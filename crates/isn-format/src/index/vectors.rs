@@ -87,11 +87,13 @@ impl Version {
         let directory = Directory::parse("index", &index, &manifest, rows_len, sources_len).unwrap();
         let classes = manifest.objects.classes.blake3;
         let index = Index::parse_blocks(("rows", &rows), &directory, (&manifest, false), &classes).unwrap();
-        let frames = (0..directory.blocks().len())
-            .map(|at| (at, directory.slice("s", Frames::Sources, at, &sources).unwrap()));
-        let sources = Sources::parse_blocks("sources", &directory, frames.collect::<Vec<_>>()).unwrap();
+        let mut of_images = Sources::default();
+        for at in 0..directory.blocks().len() {
+            let frame = directory.slice("s", Frames::Sources, at, &sources).unwrap();
+            of_images.push_block("sources", (&directory, at), frame, |_| true).unwrap();
+        }
         let sums = Sums::new(&index, &file("classes.csv"));
-        Version { manifest, directory, classes, index, sources, sums }
+        Version { manifest, directory, classes, index, sources: of_images, sums }
     }
 
     fn part(&self, selection: &Selection) -> Part {
@@ -191,7 +193,7 @@ fn the_places_are_read_and_written() {
             let bytes = read.bytes(block..block + 1);
             let frame = &places[bytes.start as usize..bytes.end as usize];
             let rows = rows.map(|at| version.index.row(at).blake3());
-            entries.extend(read.entries("places", (block, frame), rows).unwrap());
+            read.entries("places", (block, frame), rows, &mut entries).unwrap();
         }
         let pack = read.pack(name, entries).unwrap();
         placed += pack.entries.len();

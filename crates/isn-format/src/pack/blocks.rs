@@ -251,7 +251,8 @@ impl PackBlocks {
         self.blocks[block].places
     }
 
-    /// Reads the places of the images of a block from its frame, in the order of `images`, its rows.
+    /// Reads the places of the images of a block from its frame, in the order of `images`, its rows, and
+    /// appends them to `entries`.
     ///
     /// # Errors
     /// [`Error::Integrity`], naming `what`, if it is another frame, does not have a line for each row, or
@@ -261,13 +262,14 @@ impl PackBlocks {
         what: &str,
         (block, frame): (usize, &[u8]),
         images: impl ExactSizeIterator<Item = Digest>,
-    ) -> Result<Vec<Entry>> {
+        entries: &mut Vec<Entry>,
+    ) -> Result<()> {
         let Block { images: said, places } = &self.blocks[block];
-        let Some(of_frame) = places else { return Ok(Vec::new()) };
+        let Some(of_frame) = places else { return Ok(()) };
         of_frame.check(what, frame)?;
         let refuse = |why: String| Error::integrity(what, why);
         let cap = (images.len() as u64).saturating_mul(MAX_ROW);
-        let (mut lines, mut entries, mut next) = (Lines::new(what, frame, cap)?, Vec::new(), None);
+        let (mut lines, before, mut next) = (Lines::new(what, frame, cap)?, entries.len(), None);
         for blake3 in images {
             let place = lines.next_row::<Option<Place>>()?;
             let place = place.ok_or_else(|| refuse(format!("has no line for image {blake3}")))?;
@@ -286,7 +288,7 @@ impl PackBlocks {
             entries.push(Entry { blake3, shard, offset, length, frame });
         }
         match lines.next_row::<Option<Place>>()? {
-            None if entries.len() == *said as usize => Ok(entries),
+            None if entries.len() - before == *said as usize => Ok(()),
             _ => Err(refuse("has another number of images than its directory says".into())),
         }
     }

@@ -21,6 +21,7 @@ mod piece;
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -146,6 +147,24 @@ impl Cache {
         }
         self.mark_used(&path);
         Some(bytes)
+    }
+
+    /// Whether it has an object of at most `cap` bytes, by its hash. One that is damaged is set aside.
+    pub(crate) fn has_object(&self, kind: ObjectKind, digest: &Digest, cap: u64) -> bool {
+        let Some(file) = self.open_object(kind, digest) else { return false };
+        let (path, mut hasher) = (self.object_path(kind, digest), blake3::Hasher::new());
+        let is_read = hasher.update_reader(file.take(cap.saturating_add(1))).is_ok();
+        let is_right = is_read && hasher.count() <= cap && Digest::of_hasher(&hasher) == *digest;
+        match is_right {
+            true => self.mark_used(&path),
+            false => self.set_aside(&path),
+        }
+        is_right
+    }
+
+    /// Opens an object, whose bytes the caller checks.
+    pub(crate) fn open_object(&self, kind: ObjectKind, digest: &Digest) -> Option<File> {
+        self.open(&self.object_path(kind, digest)).ok()?
     }
 
     /// Keeps an object, whose hash the caller has checked.

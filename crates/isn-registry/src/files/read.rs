@@ -124,7 +124,8 @@ pub(crate) fn read_to_cap(file: impl Borrow<File>, path: &Path, cap: u64) -> Res
     if about.is_file() && about.len() > cap {
         return Err(too_long(format!(": it has {}", about.len())));
     }
-    let mut bytes = Vec::new();
+    // What is longer than the system says grows as it is read.
+    let mut bytes = Vec::with_capacity(if about.is_file() { about.len() as usize + 1 } else { 0 });
     file.take(cap.saturating_add(1)).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
     // A pipe, or a file that grows.
     if bytes.len() as u64 > cap {

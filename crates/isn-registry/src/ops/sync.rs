@@ -32,8 +32,10 @@ pub struct SyncOptions<'a> {
 pub struct Synced {
     /// Its entry in the lock file.
     pub entry: Locked,
-    /// The number of bytes fetched, or `None` if the tree was whole already and no registry was asked.
-    pub fetched_bytes: Option<u64>,
+    /// Whether the tree was there already, whole.
+    pub was_there: bool,
+    /// The bytes received over the network.
+    pub fetched_bytes: u64,
     /// Warnings for the user, for example that the version is yanked.
     pub warnings: Vec<String>,
 }
@@ -120,7 +122,7 @@ fn restore(
     };
     if at_hand {
         let warnings = client.advice_at_hand(&entry.registry, &entry.pin, remembered);
-        return Ok(Synced { entry: entry.clone(), fetched_bytes: None, warnings });
+        return Ok(Synced { entry: entry.clone(), was_there: true, fetched_bytes: 0, warnings });
     }
     // The registry that the version was locked from comes first, because its statements about the version
     // count. The others may have its bytes too.
@@ -152,8 +154,8 @@ fn restore(
         }
         e => e,
     })?;
-    let (fetched_bytes, warnings) = (Some(report.fetched_bytes), report.snapshot.head.warnings);
-    Ok(Synced { entry: entry.clone(), fetched_bytes, warnings })
+    let (was_there, fetched_bytes) = (report.was_there, report.fetched_bytes);
+    Ok(Synced { entry: entry.clone(), was_there, fetched_bytes, warnings: report.snapshot.head.warnings })
 }
 
 /// Refuses, before a pull, what could not be locked after it: a damaged lock file in `project`, or a tree

@@ -2,6 +2,8 @@
 //! places of images in packs that are stored in the same blocks.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -20,8 +22,8 @@ use isn_format::pack::{Entry, Pack, PackBlocks};
 use isn_format::sums::SumsTree;
 use isn_format::tree::Selection;
 
-/// The maximum length of a request, in bytes.
-const MAX_REQUEST: u64 = 4 << 20;
+/// The maximum length of a request, in bytes: so much of each request that is under way is in memory.
+const MAX_REQUEST: u64 = 1 << 20;
 /// The maximum number of concurrent requests.
 const REQUESTS: usize = 8;
 
@@ -54,7 +56,7 @@ pub(super) struct WasRead {
 impl WasRead {
     /// Whether the cache has it, or the object that has it.
     pub(super) fn is_in(&self, cache: &Cache) -> bool {
-        let has = |object: &ObjectRef| cache.object(self.kind, &object.blake3, object.length).is_some();
+        let has = |object: &ObjectRef| cache.has_object(self.kind, &object.blake3, object.length);
         // The whole was checked when it was read, and many frames may be in it.
         let has_whole = |whole: &ObjectRef| cache.object_path(self.kind, &whole.blake3).is_file();
         self.within.is_some_and(|(whole, _)| has_whole(&whole)) || has(&self.object)
@@ -69,6 +71,13 @@ struct Wanted {
 }
 
 impl Wanted {
+    /// A frame of the block `at`.
+    fn of(directory: &Directory, frames: Frames, at: usize) -> Self {
+        let block = &directory.blocks()[at];
+        let frame = if frames == Frames::Rows { block.rows } else { block.sources };
+        Wanted { begin: directory.bytes(frames, at..at + 1).start, frame }
+    }
+
     fn end(&self) -> u64 {
         self.begin + self.frame.length
     }
@@ -134,7 +143,13 @@ impl Registry {
         let tree = SumsTree::parse(&tree_what, &tree, &manifest.dataset)?;
         let chosen = directory.chosen(selection);
         let needed = directory.needed(&chosen, selection, &tree);
-        let frames = self.frames_of(&directory, Frames::Rows, &blocks.rows, &needed).await?;
+        let wanted: Vec<Wanted> = needed.iter().map(|at| Wanted::of(&directory, Frames::Rows, *at)).collect();
+        let mut frames: Vec<Vec<u8>> = Vec::with_capacity(needed.len());
+        self.frames(ObjectKind::Rows, &blocks.rows, &wanted, |_, frame| {
+            frames.push(frame.to_vec());
+            Ok(())
+        })
+        .await?;
         let frames = needed.iter().copied().zip(frames.iter().map(Vec::as_slice));
         let what = self.locate(ObjectKind::Rows, &blocks.rows.blake3);
         let classes = Digest::of(&classes_csv);
@@ -234,18 +249,26 @@ impl Registry {
         Directory::parse(&what, &bytes, manifest, blocks.rows.length, blocks.sources.length)
     }
 
-    /// Reads what the images of a snapshot with an index in blocks were made from.
-    pub(super) async fn sources_of_blocks(&self, blocks: &Blocks, read: &InBlocks) -> Result<Sources> {
+    /// Reads what images of a snapshot with an index in blocks were made from: those of the rows that are
+    /// `wanted`.
+    pub(super) async fn sources_of_blocks(
+        &self,
+        blocks: &Blocks,
+        read: &InBlocks,
+        wanted: impl Fn(usize) -> bool,
+    ) -> Result<Sources> {
         let what = self.locate(ObjectKind::Sources, &blocks.sources.blake3);
-        let (directory, all) = (&read.directory, read.read().map(|(at, _)| at).collect::<Vec<_>>());
-        if read.part.is_none() {
-            let object = self.object(ObjectKind::Sources, &blocks.sources).await?;
-            let frames =
-                all.iter().map(|at| Ok((*at, directory.slice(&what, Frames::Sources, *at, &object)?)));
-            return Sources::parse_blocks(&what, directory, frames.collect::<Result<Vec<_>>>()?);
-        }
-        let frames = self.frames_of(directory, Frames::Sources, &blocks.sources, &all).await?;
-        Sources::parse_blocks(&what, directory, all.iter().copied().zip(frames.iter().map(Vec::as_slice)))
+        let is_wanted = |rows: &Range<usize>| rows.clone().any(&wanted);
+        let chosen: Vec<(usize, Range<usize>)> = read.read().filter(|(_, rows)| is_wanted(rows)).collect();
+        let frames: Vec<Wanted> =
+            chosen.iter().map(|(at, _)| Wanted::of(&read.directory, Frames::Sources, *at)).collect();
+        let mut sources = Sources::default();
+        self.frames(ObjectKind::Sources, &blocks.sources, &frames, |number, frame| {
+            let (at, rows) = &chosen[number];
+            sources.push_block(&what, (&read.directory, *at), frame, |row| wanted(rows.start + row))
+        })
+        .await?;
+        Ok(sources)
     }
 
     /// Checks what nobody who reads a version needs, and who reads a part of it does: that tree and sources
@@ -257,7 +280,7 @@ impl Registry {
         let Some((blocks, read)) = snapshot.head.manifest.objects.blocks.zip(snapshot.blocks.as_ref()) else {
             return Ok(());
         };
-        self.sources_of_blocks(&blocks, read).await?;
+        self.sources_of_blocks(&blocks, read, |_| true).await?;
         let bytes = self.object(ObjectKind::SumsTree, &blocks.tree).await?;
         let what = self.locate(ObjectKind::SumsTree, &blocks.tree.blake3);
         let manifest = &snapshot.head.manifest;
@@ -297,12 +320,15 @@ impl Registry {
             within: Some((pack.places, one.begin)),
         });
         let read = read.collect();
-        let frames = self.frames(kind, &pack.places, &frames).await?;
-        let mut entries: Vec<Entry> = Vec::new();
-        for ((at, rows), frame) in blocks.into_iter().zip(&frames) {
-            let images = rows.map(|row| index.row(row).blake3());
-            entries.extend(pack.entries(what, (at, frame), images)?);
-        }
+        // In a list of a million, what a growing one has too much of it counts.
+        let most = blocks.iter().map(|(at, rows)| rows.len().min(pack.images(*at) as usize)).sum();
+        let mut entries: Vec<Entry> = Vec::with_capacity(most);
+        self.frames(kind, &pack.places, &frames, |number, frame| {
+            let (at, rows) = &blocks[number];
+            let images = rows.clone().map(|row| index.row(row).blake3());
+            pack.entries(what, (*at, frame), images, &mut entries)
+        })
+        .await?;
         Ok((pack.pack(what, entries)?, read))
     }
 
@@ -331,67 +357,110 @@ impl Registry {
             }
         }
         for ((kind, whole), wanted) in frames {
-            self.frames(kind, &whole, &wanted).await?;
+            self.frames(kind, &whole, &wanted, |_, _| Ok(())).await?;
         }
         Ok(())
     }
 
-    async fn frames_of(
+    /// Reads frames of an object, sorted by where they are, and passes each, checked by its own hash, to
+    /// `each` in that order: not all of them are in memory at once. They are kept in the cache under their
+    /// hashes; if most of the object is wanted and can be kept, or a server sends only whole files, it is
+    /// read whole.
+    async fn frames(
         &self,
-        directory: &Directory,
-        frames: Frames,
+        kind: ObjectKind,
         object: &ObjectRef,
-        blocks: &[usize],
-    ) -> Result<Vec<Vec<u8>>> {
-        let wanted = blocks.iter().map(|at| {
-            let block = &directory.blocks()[*at];
-            let frame = if frames == Frames::Rows { block.rows } else { block.sources };
-            Wanted { begin: directory.bytes(frames, *at..at + 1).start, frame }
-        });
-        let kind = if frames == Frames::Rows { ObjectKind::Rows } else { ObjectKind::Sources };
-        self.frames(kind, object, &wanted.collect::<Vec<_>>()).await
-    }
-
-    /// Reads frames of an object, sorted by where they are, each checked by its own hash. They are kept in
-    /// the cache under that; if most of the object is wanted, or a server sends only whole files, it is read
-    /// whole.
-    async fn frames(&self, kind: ObjectKind, object: &ObjectRef, wanted: &[Wanted]) -> Result<Vec<Vec<u8>>> {
-        let mut frames: Vec<Option<Vec<u8>>> =
+        wanted: &[Wanted],
+        mut each: impl FnMut(usize, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        if let Some(file) = self.whole_in_cache(kind, object) {
+            return self.frames_in(kind, object, wanted, file, each).await;
+        }
+        let mut cached: Vec<Option<Vec<u8>>> =
             wanted.iter().map(|one| self.cached(kind, &one.frame.blake3, one.frame.length)).collect();
-        let lacking = |frames: &[Option<Vec<u8>>]| -> Vec<usize> {
-            (0..wanted.len()).filter(|at| frames[*at].is_none()).collect()
-        };
-        let missing: u64 = lacking(&frames).iter().map(|at| wanted[*at].frame.length).sum();
-        let is_whole = missing > object.length / 2 || self.has_whole(kind, object);
-        let mut requests = requests(wanted, &lacking(&frames));
+        let lacking: Vec<usize> = (0..wanted.len()).filter(|at| cached[*at].is_none()).collect();
+        let missing: u64 = lacking.iter().map(|at| wanted[*at].frame.length).sum();
+        if missing > object.length / 2 && self.cache_to_fill().is_some() {
+            // Once it is kept, it need not be in memory beside what it says.
+            drop(self.object(kind, object).await?);
+            if let Some(file) = self.whole_in_cache(kind, object) {
+                return self.frames_in(kind, object, wanted, file, each).await;
+            }
+        }
+        let mut requests = requests(wanted, &lacking);
+        let mut next = 0;
         // The first one shows whether the server sends ranges.
         let rest = requests.split_off(requests.len().min(1));
         for requests in [requests, rest] {
-            let is_ignored =
-                || self.locations().first().is_some_and(|at| at.transport.ranges() == Ranges::Ignored);
-            if requests.is_empty() || is_whole || is_ignored() {
-                continue;
+            if self.locations().first().is_some_and(|at| at.transport.ranges() == Ranges::Ignored) {
+                break;
             }
-            let read = stream::iter(requests)
-                .map(|request| self.read_frames(kind, object, wanted, request))
-                .buffer_unordered(REQUESTS);
-            for (at, frame) in read.try_collect::<Vec<_>>().await?.into_iter().flatten() {
-                self.keep(kind, &wanted[at].frame.blake3, &frame);
-                frames[at] = Some(frame);
-            }
-        }
-        if !lacking(&frames).is_empty() {
-            let whole = self.object(kind, object).await?;
-            let what = self.locate(kind, &object.blake3);
-            for at in lacking(&frames) {
-                let bytes = whole.get(wanted[at].begin as usize..wanted[at].end() as usize);
-                let bytes =
-                    bytes.ok_or_else(|| Error::integrity(&what, "is shorter than its directory says"))?;
-                wanted[at].frame.check(&what, bytes)?;
-                frames[at] = Some(bytes.to_vec());
+            let read = stream::iter(requests).map(|request| self.read_frames(kind, object, wanted, request));
+            let mut read = std::pin::pin!(read.buffered(REQUESTS));
+            while let Some(frames) = read.try_next().await? {
+                for (at, frame) in frames {
+                    while let Some(frame) = cached[next].take() {
+                        each(next, &frame)?;
+                        next += 1;
+                    }
+                    self.keep(kind, &wanted[at].frame.blake3, &frame);
+                    each(at, &frame)?;
+                    next = at + 1;
+                }
             }
         }
-        Ok(frames.into_iter().flatten().collect())
+        let mut rest = |number, frame: &[u8]| each(next + number, frame);
+        if cached[next..].iter().any(Option::is_none) {
+            return self.frames_of_whole(kind, object, &wanted[next..], rest).await;
+        }
+        cached[next..].iter().flatten().enumerate().try_for_each(|(number, frame)| rest(number, frame))
+    }
+
+    /// Passes frames of an object to `each`, from the file that the cache has of it; if that is damaged, the
+    /// object is read anew.
+    async fn frames_in(
+        &self,
+        kind: ObjectKind,
+        object: &ObjectRef,
+        wanted: &[Wanted],
+        mut file: File,
+        mut each: impl FnMut(usize, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut frame = Vec::new();
+        for (at, one) in wanted.iter().enumerate() {
+            frame.resize(one.frame.length as usize, 0);
+            let read = file.seek(SeekFrom::Start(one.begin)).and_then(|_| file.read_exact(&mut frame));
+            if read.is_err() || one.frame.check("", &frame).is_err() {
+                // Its hash is wrong, too, so it is set aside.
+                let rest = |number, frame: &[u8]| each(at + number, frame);
+                return self.frames_of_whole(kind, object, &wanted[at..], rest).await;
+            }
+            each(at, &frame)?;
+        }
+        Ok(())
+    }
+
+    /// Reads an object whole, and passes frames of it to `each`.
+    async fn frames_of_whole(
+        &self,
+        kind: ObjectKind,
+        object: &ObjectRef,
+        wanted: &[Wanted],
+        mut each: impl FnMut(usize, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let (whole, what) = (self.object(kind, object).await?, self.locate(kind, &object.blake3));
+        for (at, one) in wanted.iter().enumerate() {
+            let bytes = whole.get(one.begin as usize..one.end() as usize);
+            let bytes = bytes.ok_or_else(|| Error::integrity(&what, "is shorter than its directory says"))?;
+            one.frame.check(&what, bytes)?;
+            each(at, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Opens an object in the cache.
+    fn whole_in_cache(&self, kind: ObjectKind, object: &ObjectRef) -> Option<File> {
+        self.cache()?.open_object(kind, &object.blake3)
     }
 
     /// Whether an object is in the cache.

@@ -162,7 +162,7 @@ impl Registry {
         let longest = Pack::max_len(packs.images);
         let packed = packs.list.digests.iter().map(|pack| (ObjectKind::Pack, *pack, longest));
         let mut objects = described.into_iter().chain(packed);
-        let object = objects.find(|(kind, digest, most)| cache.object(*kind, digest, *most).is_none());
+        let object = objects.find(|(kind, digest, most)| !cache.has_object(*kind, digest, *most));
         let mut hints = [layout::pin(&manifest.dataset), layout::packs(&packs.manifest)].into_iter();
         let of_blocks = snapshot.read_of_blocks();
         let mut of_blocks = of_blocks.iter().chain(&packs.places);

@@ -494,17 +494,29 @@ impl Registry {
         Ok(Snapshot { head, description, blocks: None })
     }
 
-    /// Reads what the images of a version, or of the part that was read, were made from.
+    /// Reads what the images of a version were made from.
     ///
     /// # Errors
-    /// Fails if the index cannot be read.
+    /// As [`Registry::sources_of`].
     pub async fn sources(&self, snapshot: &Snapshot) -> Result<Sources> {
+        self.sources_where(snapshot, |_| true).await
+    }
+
+    /// Reads what the images in these rows of a version were made from; `rows` are sorted.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] or [`Error::Network`] if that cannot be read.
+    pub(crate) async fn sources_of(&self, snapshot: &Snapshot, rows: &[usize]) -> Result<Sources> {
+        self.sources_where(snapshot, |row| rows.binary_search(&row).is_ok()).await
+    }
+
+    async fn sources_where(&self, snapshot: &Snapshot, wanted: impl Fn(usize) -> bool) -> Result<Sources> {
         if let Some((blocks, read)) = snapshot.head.manifest.objects.blocks.zip(snapshot.blocks.as_ref()) {
-            return self.sources_of_blocks(&blocks, read).await;
+            return self.sources_of_blocks(&blocks, read, wanted).await;
         }
         let object = &snapshot.head.manifest.objects.index;
         let bytes = self.object(ObjectKind::Index, object).await?;
-        Sources::parse(&self.locate(ObjectKind::Index, &object.blake3), &bytes, snapshot.index())
+        Sources::parse(&self.locate(ObjectKind::Index, &object.blake3), &bytes, snapshot.index(), wanted)
     }
 
     fn count(&self, bytes: usize) {

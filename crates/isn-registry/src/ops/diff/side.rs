@@ -13,7 +13,7 @@ use crate::tree_file::{Basis, list_of, read_classes, read_sums};
 use isn_format::class::{Class, ClassId};
 use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Missing, Result};
-use isn_format::index::{Full, FullRow};
+use isn_format::index::RowRef;
 use isn_format::ledger::Ledger;
 use isn_format::object::ObjectKind;
 use isn_format::pixel_spec::ExifOrientation;
@@ -152,17 +152,16 @@ impl Side {
             }
             From::Registry(..) if numbers.is_empty() => Ok(Vec::new()),
             From::Registry(registry, snapshot) => {
-                let sources = runtime.block_on(registry.sources(snapshot))?;
-                let full = Full { index: snapshot.index(), sources: &sources };
-                let image = |row: FullRow<'_>| Image {
-                    source: row.source().into(),
+                let sources = runtime.block_on(registry.sources_of(snapshot, numbers))?;
+                let image = |(at, row): (usize, RowRef<'_>)| Image {
+                    source: sources.id(at).into(),
                     path: row.path().to_string(),
                     class: row.class().clone(),
                     split: row.split(),
                     blake3: row.blake3(),
-                    pixels: Some(row.pixels()),
+                    pixels: Some(sources.pixels()[at]),
                 };
-                Ok(numbers.iter().map(|at| image(full.row(*at))).collect())
+                Ok(numbers.iter().map(|at| snapshot.index().row(*at)).enumerate().map(image).collect())
             }
         }
     }
