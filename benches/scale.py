@@ -62,7 +62,7 @@ print(json.dumps([wall, cpu, imported, peak()]))
 
 
 def place(n: int) -> str:
-    """The path of an image in a source and in a tree; of ten of a class, one is val."""
+    """The path of an image in a source; of ten of a class, one is val."""
     return f"{'val' if n // CLASSES % 10 == 9 else 'train'}/c{n % CLASSES:04}/{n:07}.png"
 
 
@@ -114,8 +114,12 @@ def sources(folder: Path, images: int) -> None:
 
 
 def recipe(version: str) -> str:
+    """1.1 follows 1.0, so that an image that both have keeps its split."""
     head = photographs.recipe("scale", '"png"').split("\n[[class]]")[0]
     head = head.replace("size = 160", f"size = {SIDE}").replace('version = "1.0"', f'version = "{version}"')
+    previous = 'previous = "1.0"\n' if version != "1.0" else ""
+    split = f'policy = "pool"\nval = 0.1\nsalt = "scale"\n{previous}'
+    head = head.replace("isn-recipe/1", "isn-recipe/2").replace('policy = "keep"\n', split)
     classes = (f'\n[[class]]\nid = "c{n:04}"\nlabel = "class {n}"\n' for n in range(CLASSES))
     return head + '\n[gates]\nleakage = "allow"\nval_min = 0\n' + "".join(classes)
 
@@ -186,6 +190,7 @@ class Side:
         removed(self.made, self.registry)()
         sources(self.source, self.images)
         machine = self.new("owner")
+        self.url = str(self.registry)
         self.run("key", "new", "bench", "--no-passphrase", **machine)
         found: dict[str, object] = {"isn": self.hash}
         for version in ("1.0", "1.1"):
@@ -240,7 +245,9 @@ class Side:
 
     def update(self) -> Run:
         run = self.pulled("pull", "scale@1.1", "--to", "tree")
-        size = sum((self.tree / place(n)).stat().st_size for n in range(self.images) if changed(n))
+        new = [place(n).partition("/")[2] for n in range(self.images) if changed(n)]
+        paths = (self.tree / split / path for path in new for split in ("train", "val"))
+        size = sum(path.stat().st_size for path in paths if path.exists())
         self.new("user")
         allowed = round(1.3 * size) + 500_000
         return dataclasses.replace(run, note=f"; new images {megabytes(size)}", allowed=allowed)

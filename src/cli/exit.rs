@@ -449,8 +449,8 @@ const CHECK_PATH: &str = "check the path: a relative path starts in the current 
 fn network(kind: NetworkKind) -> &'static str {
     match kind {
         NetworkKind::Offline => {
-            "the network is disabled (--offline or ISN_OFFLINE). Run `isn fetch REF` once with a network: \
-             after that the version's name and pin need none"
+            "the network is disabled (--offline or ISN_OFFLINE). Run `isn fetch REF` once with a network, \
+             for a part with the same --split and --class: after that the version's name and pin need none"
         }
         NetworkKind::Certificate => {
             "`isn doctor` looks for the cause, for example a wrong clock. If the system has no certificates, \

@@ -221,6 +221,12 @@ impl Sources {
         (0..self.ids.len()).map(|at| self.ids.get(at))
     }
 
+    /// Returns the source ids alone, in the order of the images.
+    pub fn into_ids(mut self) -> Texts {
+        self.ids.shrink();
+        self.ids
+    }
+
     /// Returns the source id of the image in row `at`; empty if there is no such row.
     pub fn id(&self, at: usize) -> &str {
         self.ids.get(at)

@@ -254,11 +254,15 @@ pub fn placed<'a>(packs: &[Pack], wanted: &Images<'a>) -> (Vec<(u32, u32)>, Imag
     let (mut placed, mut absent) = (Vec::with_capacity(wanted.len()), wanted.clone());
     for (number, pack) in (0..).zip(packs) {
         for (at, entry) in (0..).zip(&pack.entries) {
-            let fits = absent.length(&entry.blake3).is_some_and(|image| entry.length <= max_frame_len(image));
-            if fits && absent.remove(&entry.blake3) {
+            if can_place(entry, &absent) && absent.remove(&entry.blake3) {
                 placed.push((number, at));
             }
         }
     }
     (placed, absent)
+}
+
+/// Whether an image that is wanted can be read by this entry.
+pub fn can_place(entry: &Entry, wanted: &Images<'_>) -> bool {
+    wanted.length(&entry.blake3).is_some_and(|image| entry.length <= max_frame_len(image))
 }

@@ -72,7 +72,7 @@ pub fn fetch(
     // All images come by one list of packs, because a later pull finds them by one list.
     images::by_any_list(&runtime, &registry, (&snapshot, &wanted), &mut packs, |packs| {
         let carrier = Carrier { runtime: &runtime, registry: &registry, packs, jobs };
-        let lacking = carrier.bring_into(cache, &snapshot, wanted.clone(), progress, check_room)?;
+        let lacking = carrier.bring_into(cache, &snapshot, &wanted, progress, check_room)?;
         registry.keep_packs(packs, is_whole);
         match lacking.len() {
             0 => registry.lacking_in(cache, &snapshot, packs).map_or(Ok(()), |path| {

@@ -332,7 +332,7 @@ impl Opening<'_> {
         };
         let carrier =
             Carrier { runtime: self.runtime, registry: &self.registry, packs, jobs: self.options.jobs };
-        carrier.bring_into(cache, snapshot, wanted_of(&first_missing), self.progress, |_| Ok(()))?;
+        carrier.bring_into(cache, snapshot, &wanted_of(&first_missing), self.progress, |_| Ok(()))?;
         let missing = if self.is_anew {
             // What was found before stays where it was checked: these packs say nothing about it.
             let (table, missing) = (description.rows(), first_missing.iter().copied());

@@ -197,16 +197,15 @@ impl Registry {
         }
         // What an earlier version had is in a pack of its own: who has that needs only the other one.
         in_blocks.sort_by_key(|(_, pack)| pack.all_images());
-        let (_, mut lacking) = placed(&packs, wanted);
         for (what, pack) in &in_blocks {
+            // Of the first one, that is all that is wanted.
+            let rest = (!packs.is_empty()).then(|| placed(&packs, wanted).1);
+            let lacking = rest.as_ref().unwrap_or(wanted);
             if lacking.is_empty() {
                 break;
             }
-            let (pack, mut read) = self.places((what, pack), snapshot, &lacking).await?;
+            let (pack, mut read) = self.places((what, pack), snapshot, lacking).await?;
             places.append(&mut read);
-            for entry in &pack.entries {
-                lacking.remove(&entry.blake3);
-            }
             packs.push(pack);
         }
         Ok((packs, places))

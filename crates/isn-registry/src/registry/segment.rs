@@ -6,11 +6,11 @@ use std::ops::Range;
 
 use super::Registry;
 use super::fetch::REQUESTS;
-use crate::cache::Piece;
+use crate::cache::{Cache, Piece};
 use isn_format::digest::Digest;
 use isn_format::index::Images;
 use isn_format::object::ObjectRef;
-use isn_format::pack::{Entry, Pack, placed};
+use isn_format::pack::{Entry, Pack, can_place, placed};
 
 /// Ranges that are nearer than this become one request: a request costs about as much as this many bytes.
 pub(super) const MAX_GAP: u64 = 64 << 10;
@@ -80,14 +80,44 @@ impl Registry {
         wanted: &Images<'w>,
         number: u32,
     ) -> (Vec<Segment<'a>>, Images<'w>) {
-        let mut pieces: HashMap<Digest, Vec<Piece>> = HashMap::new();
-        let piece_of = |shard: &ObjectRef, entry: &Entry| {
-            let cache = self.cache().filter(|_| number < 2)?;
-            let pieces = pieces.entry(shard.blake3).or_insert_with(|| cache.pieces(&shard.blake3));
-            let end = entry.offset + entry.length;
-            pieces.iter().find(|piece| piece.range.start <= entry.offset && end <= piece.range.end).cloned()
-        };
-        plan(packs, wanted, piece_of)
+        let mut pieces = Pieces::new(self.cache().filter(|_| number < 2));
+        plan(packs, wanted, |shard, entry| pieces.of(shard, entry).cloned())
+    }
+
+    /// Returns the first rows of the images in `wanted` that a plan would ask a location for.
+    pub(crate) fn uncached(&self, packs: &[Pack], wanted: &Images<'_>) -> Vec<usize> {
+        let mut pieces = Pieces::new(self.cache());
+        let (mut is_seen, mut uncached) = (vec![false; wanted.index().len()], Vec::new());
+        for pack in packs {
+            for entry in pack.entries.iter().filter(|entry| can_place(entry, wanted)) {
+                let Some(row) = wanted.get(&entry.blake3) else { continue };
+                let is_first = !std::mem::replace(&mut is_seen[row.at()], true);
+                if is_first && pieces.of(&pack.shards[entry.shard], entry).is_none() {
+                    uncached.push(row.at());
+                }
+            }
+        }
+        uncached
+    }
+}
+
+/// The pieces of shards in a cache, as they are found.
+struct Pieces<'c> {
+    cache: Option<&'c Cache>,
+    found: HashMap<Digest, Vec<Piece>>,
+}
+
+impl<'c> Pieces<'c> {
+    fn new(cache: Option<&'c Cache>) -> Self {
+        Pieces { cache, found: HashMap::new() }
+    }
+
+    /// Returns the piece that has a frame, if one has.
+    fn of(&mut self, shard: &ObjectRef, entry: &Entry) -> Option<&Piece> {
+        let cache = self.cache?;
+        let pieces = self.found.entry(shard.blake3).or_insert_with(|| cache.pieces(&shard.blake3));
+        let end = entry.offset + entry.length;
+        pieces.iter().find(|piece| piece.range.start <= entry.offset && end <= piece.range.end)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Fetches images and checks them on threads, in as many rounds as needed.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::StreamExt;
@@ -126,30 +126,30 @@ impl<'a> Carrier<'a> {
         &self,
         cache: &Cache,
         snapshot: &Snapshot,
-        mut wanted: Images<'w>,
+        wanted: &Images<'w>,
         progress: &dyn Progress,
         check: impl Fn(u64) -> Result<()>,
     ) -> Result<Images<'w>> {
+        let mut lacking = None;
         for _ in 0..ROUNDS {
-            let segments = plan(self.runtime, self.registry, snapshot, self.packs, &wanted)?;
+            let wanted = lacking.as_ref().unwrap_or(wanted);
+            let segments = plan(self.runtime, self.registry, snapshot, self.packs, wanted)?;
             check(segments.iter().filter(|segment| segment.is_remote()).map(Segment::len).sum())?;
             progress.begin("fetch", Unit::Images, wanted.len() as u64);
-            let outcome = self.bring(segments, &wanted, &|_, _| {
+            let outcome = self.bring(segments, wanted, &|_, _| {
                 progress.advance(1);
                 // What is not kept need not be fetched.
                 self.registry.unkept().map_or(Ok(()), |why| Err(cache.unwritable(&why)))
             });
             progress.end();
             outcome?;
-            let (segments, _) = self.registry.plan(self.packs, &wanted);
-            let remote = segments.iter().filter(|segment| segment.is_remote());
-            let uncached: HashSet<Digest> = remote.flat_map(Segment::images).collect();
-            wanted.retain(|image| uncached.contains(image));
-            if wanted.is_empty() {
+            let rows = self.registry.uncached(self.packs, wanted);
+            let unkept = Images::of(wanted.index(), rows.into_iter().map(|at| wanted.index().row(at)));
+            if lacking.insert(unkept).is_empty() {
                 break;
             }
         }
-        Ok(wanted)
+        Ok(lacking.unwrap_or_else(|| wanted.clone()))
     }
 
     fn run(

@@ -14,7 +14,7 @@ use crate::steps::objects::objects_of;
 use crate::transport;
 use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Missing, Result};
-use isn_format::index::{Full, Images, Sources};
+use isn_format::index::{Images, Sources};
 use isn_format::manifest::Manifest;
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
@@ -27,7 +27,6 @@ pub(super) struct BuildOutput {
     pub(super) store: Registry,
     /// The description of the version.
     pub(super) snapshot: Snapshot,
-    sources: Sources,
     /// The packs, which were checked. What they list is read again where it is needed: it is large.
     pub(super) packs: Vec<Digest>,
     pub(super) objects: Vec<StoredObject>,
@@ -91,11 +90,6 @@ pub(super) struct StoredObject {
 }
 
 impl BuildOutput {
-    /// The images with what they were made from.
-    pub(super) fn full(&self) -> Full<'_> {
-        Full { index: self.snapshot.index(), sources: &self.sources }
-    }
-
     /// Reads a build output and checks every object in it against its hash.
     ///
     /// # Errors
@@ -132,18 +126,9 @@ impl BuildOutput {
         let all = Images::all(snapshot.index());
         drop(runtime.block_on(store.packs(&snapshot, &all))?);
         drop(all);
-        let sources = runtime.block_on(store.sources(&snapshot))?;
         let build = build.to_path_buf();
-        let output = BuildOutput {
-            build,
-            store,
-            snapshot,
-            sources,
-            packs,
-            objects,
-            rebuild_only: false,
-            scratch: None,
-        };
+        let output =
+            BuildOutput { build, store, snapshot, packs, objects, rebuild_only: false, scratch: None };
         progress.begin("check", Unit::Bytes, output.bytes());
         for stored in &output.objects {
             check_file(&stored.file, &stored.object)?;
@@ -160,6 +145,11 @@ impl BuildOutput {
             .block_on(self.store.packs(&self.snapshot, &all))
             .map(Packs::into_packs)
             .map_err(build::of_build)
+    }
+
+    /// Reads what the images were made from. It is large, and read where it is needed.
+    pub(super) fn sources(&self, runtime: &Runtime) -> Result<Sources> {
+        runtime.block_on(self.store.sources(&self.snapshot)).map_err(build::of_build)
     }
 
     /// Returns the manifest of the version.

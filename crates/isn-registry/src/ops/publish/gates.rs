@@ -21,7 +21,7 @@ use isn_format::dataset_ref::VersionId;
 use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Result, count};
 use isn_format::groups::Groups;
-use isn_format::index::{Full, FullRow};
+use isn_format::index::{Full, FullRow, Index};
 use isn_format::key::PublicKey;
 use isn_format::ledger::Ledger;
 use isn_format::ledger::policy::Settled;
@@ -32,6 +32,7 @@ use isn_format::possession::{self, Possession};
 use isn_format::recipe::{Earlier, Gates, Rebuilders, Recipe};
 use isn_format::split::{self, Assignments, Split};
 use isn_format::text::shell_word;
+use isn_format::texts::Texts;
 
 /// Checks the objects of a build, and looks for leakage among its images. Returns the recipe's gates: what
 /// [`rebuilt`] checks is not in the build.
@@ -187,7 +188,9 @@ pub(super) fn follows(
     }
     let before = runtime.block_on(registry.complete(head))?;
     let sources = runtime.block_on(registry.sources(&before))?;
-    let moved = moved(Full { index: before.index(), sources: &sources }, output.full(), &earlier);
+    let (index, now) = (output.snapshot.index(), output.sources(runtime)?);
+    let now = Full { index, sources: &now };
+    let moved = moved(Full { index: before.index(), sources: &sources }, now, &earlier);
     match moved.is_empty() {
         true => Ok(()),
         false => Err(Error::Gates {
@@ -244,8 +247,11 @@ fn objects(output: &BuildOutput) -> Result<(Recipe, Vec<String>)> {
         Ok::<_, Error>((store.locate(kind, &object.blake3), runtime.block_on(store.object(kind, object))?))
     };
     let (_, recipe) = recipe_of(&runtime, store, snapshot)?;
-    let (what, assignments) = read(ObjectKind::Splits, &objects.assignments)?;
-    let assignments = Assignments::parse(&what, &assignments)?;
+    let (index, ids) = (snapshot.index(), output.sources(&runtime)?.into_ids());
+    let assignments = {
+        let (what, bytes) = read(ObjectKind::Splits, &objects.assignments)?;
+        Assignments::parse(&what, &bytes)?
+    };
     let ledger = match &objects.corrections {
         Some(object) => {
             let (what, bytes) = read(ObjectKind::Corrections, object)?;
@@ -271,9 +277,9 @@ fn objects(output: &BuildOutput) -> Result<(Recipe, Vec<String>)> {
     let mut findings = Vec::new();
     licence(&snapshot.head.manifest.licence, &mut findings);
     val(&snapshot.index().counts(), &recipe.gates, recipe.needs_val(), &mut findings);
-    replay(output.full(), &recipe, &ledger, &assignments, &mut findings);
+    replay((index, &ids), &recipe, &ledger, &assignments, &mut findings);
     findings.extend(ties.problems(&recipe.split));
-    divided(output.full(), &ties.joined(), &mut findings);
+    divided((index, &ids), &ties.joined(), &mut findings);
     Ok((recipe, findings))
 }
 
@@ -322,7 +328,7 @@ fn val(
 
 /// The images of the version must agree with what the ledger settles to.
 fn replay(
-    full: Full<'_>,
+    (index, ids): (&Index, &Texts),
     recipe: &Recipe,
     ledger: &Ledger,
     assignments: &Assignments,
@@ -336,17 +342,18 @@ fn replay(
         None => Settled::default(),
     };
     findings.extend(settled.problems.iter().map(|problem| format!("ledger: {problem}")));
-    for row in full.rows() {
-        let Some(assigned) = assignments.get(row.source()) else {
-            findings.push(format!("ledger: {}: {} has no split assigned", row.path(), row.source()));
+    for row in index.rows() {
+        let source = ids.get(row.at());
+        let Some(assigned) = assignments.get(source) else {
+            findings.push(format!("ledger: {}: {} has no split assigned", row.path(), source));
             continue;
         };
-        let class = match settled.corrections.get(row.source()).map(|correction| &correction.action) {
+        let class = match settled.corrections.get(source).map(|correction| &correction.action) {
             Some(Action::Remove) => {
                 findings.push(format!(
                     "ledger: {} is in the version, but the ledger removes {}",
                     row.path(),
-                    row.source()
+                    source
                 ));
                 continue;
             }
@@ -372,10 +379,11 @@ fn replay(
 }
 
 /// No group of the recipe, nor a pair that is the same, may be in more than one split.
-fn divided(full: Full<'_>, groups: &Groups, findings: &mut Vec<String>) {
+fn divided((index, ids): (&Index, &Texts), groups: &Groups, findings: &mut Vec<String>) {
     let mut sides: BTreeMap<&str, BTreeMap<Split, &str>> = BTreeMap::new();
-    for row in full.rows() {
-        if let Some(group) = groups.of(row.source()) {
+    for row in index.rows() {
+        let source = ids.get(row.at());
+        if let Some(group) = groups.of(source) {
             sides.entry(&group[0]).or_default().entry(row.split()).or_insert(row.path().as_str());
         }
     }

@@ -190,7 +190,7 @@ impl Pull<'_> {
             if matches!(destination, Destination::Same) {
                 said.extend(staging.discard());
             } else {
-                written = self.write(staging, &destination, &rows, &selected)?;
+                written = self.write(staging, &destination, rows, &selected)?;
             }
         } else {
             let dataset = &self.snapshot.head.manifest.dataset;
@@ -250,15 +250,15 @@ impl Pull<'_> {
         &self,
         staging: Staging,
         destination: &Destination,
-        rows: &[RowRef<'_>],
+        rows: Vec<RowRef<'_>>,
         selected: &Sums,
     ) -> Result<Option<Written>> {
-        let options = self.options;
+        let (options, images) = (self.options, rows.len());
         // What is to be built, or to come from a build, is not taken from what was fetched.
         let is_fetched = options.source.is_none() && self.built.is_none();
         let missing = match is_fetched {
             true => staging.missing(rows, options.reuse, options.jobs)?,
-            false => staging.nothing_of(rows.to_vec())?,
+            false => staging.nothing_of(rows)?,
         };
         staging.create_folders(&missing)?;
         let cache = self.client.cache.as_ref().filter(|_| is_fetched);
@@ -272,12 +272,12 @@ impl Pull<'_> {
         // Images that share their blocks with another tree need no space; all others do, wherever they come
         // from.
         let has_room = |missing: &[RowRef<'_>]| {
-            room::check(&self.to, room::of_images(missing), None, 0)
+            room::check(&self.to, room::tally(missing.iter().copied()).1, None, 0)
                 .inspect_err(|_| staging.discard_if_empty())
         };
         let seeds::Reused { missing, said: copied } =
             seeds::reuse(&places, missing, staging.root(), options.reuse, options.jobs, &has_room)?;
-        let reused_images = (rows.len() - missing.len()) as u64;
+        let reused_images = (images - missing.len()) as u64;
         let mut built_from = self.built_from();
         if !missing.is_empty() {
             let rebuilt = match options.source.filter(|_| self.built.is_none()) {
@@ -352,12 +352,16 @@ impl Pull<'_> {
         };
         let mut packs = self.runtime.block_on(registry.packs(snapshot, &images))?;
         images::by_any_list(self.runtime, registry, (snapshot, &images), &mut packs, |packs| {
-            let wanted = lacking.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let missing = missing.iter().copied().filter(|row| wanted.contains(&row.blake3()));
-            let missing: Vec<RowRef<'_>> = missing.collect();
-            self.fetch_by(packs, registry, snapshot, staging, (&missing, &wanted), &take)?;
-            let is_whole = snapshot.part().is_none();
-            registry.keep_packs(packs, is_whole && wanted.len() == Images::all(snapshot.index()).len());
+            // Another list of packs brings what the one before did not.
+            let left = match packs.failed() {
+                0 => None,
+                _ => Some(lacking.lock().unwrap_or_else(PoisonError::into_inner).clone()),
+            };
+            let wanted = left.as_ref().unwrap_or(&images);
+            let rows = missing.iter().filter(|row| left.is_none() || wanted.contains(&row.blake3()));
+            let (rows, needed) = room::tally(rows.copied());
+            self.fetch_by(packs, registry, snapshot, staging, (rows, needed, wanted), &take)?;
+            registry.keep_packs(packs, snapshot.part().is_none() && rows == snapshot.index().len());
             Ok(())
         })
     }
@@ -368,19 +372,18 @@ impl Pull<'_> {
         registry: &Registry,
         snapshot: &Snapshot,
         staging: &Staging,
-        (missing, wanted): (&[RowRef<'_>], &Images<'_>),
+        (rows, needed, wanted): (usize, u64, &Images<'_>),
         take: &Take<'_>,
     ) -> Result<()> {
         let segments = images::plan(self.runtime, registry, snapshot, packs, wanted)?;
         let remote: u64 = segments.iter().filter(|s| s.is_remote()).map(Segment::len).sum();
-        let needed = room::of_images(missing);
         let cache_fits = room::check(&self.to, needed, registry.cache_to_fill(), remote)
             .inspect_err(|_| staging.discard_if_empty())?;
         if needed >= WORTH_SAYING {
             self.progress.tell(&format!(
                 "{}: {}, {} to fetch, {} on disk",
                 snapshot.head.manifest.id(),
-                count(missing.len(), "image"),
+                count(rows, "image"),
                 size(remote),
                 size(needed),
             ));
@@ -389,7 +392,7 @@ impl Pull<'_> {
             self.progress.note("warning: the cache's disk is too full: fetched images are not kept there");
             registry.keep_nothing_more();
         }
-        self.progress.begin("pull", Unit::Images, missing.len() as u64);
+        self.progress.begin("pull", Unit::Images, rows as u64);
         let carrier = Carrier { runtime: self.runtime, registry, packs, jobs: self.options.jobs };
         let outcome = carrier.bring(segments, wanted, take);
         self.progress.end();

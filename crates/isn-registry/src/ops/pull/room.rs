@@ -10,9 +10,9 @@ use isn_format::index::RowRef;
 /// The usual block size of file systems, in bytes.
 const BLOCK: u64 = 4096;
 
-/// Returns the disk space that the images `rows` need, in bytes.
-pub(super) fn of_images(rows: &[RowRef<'_>]) -> u64 {
-    rows.iter().map(|row| row.length().next_multiple_of(BLOCK)).sum()
+/// Returns the number of images and the disk space that they need, in bytes.
+pub(super) fn tally<'a>(rows: impl Iterator<Item = RowRef<'a>>) -> (usize, u64) {
+    rows.fold((0, 0), |(images, bytes), row| (images + 1, bytes + row.length().next_multiple_of(BLOCK)))
 }
 
 /// Checks that a tree that needs this many more bytes fits at its destination. Returns whether the cache can

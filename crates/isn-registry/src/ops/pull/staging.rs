@@ -139,12 +139,15 @@ impl Staging {
     /// Returns the images that are not here yet, whole and right. Removes everything else that is here.
     pub(super) fn missing<'a>(
         &self,
-        rows: &[RowRef<'a>],
+        mut rows: Vec<RowRef<'a>>,
         reuse: Reuse,
         jobs: usize,
     ) -> Result<Vec<RowRef<'a>>> {
-        let known: HashMap<&str, RowRef<'_>> = rows.iter().map(|row| (row.path().as_str(), *row)).collect();
         let found = files::walk(&self.root)?;
+        if found.is_empty() {
+            return Ok(rows);
+        }
+        let known: HashMap<&str, RowRef<'_>> = rows.iter().map(|row| (row.path().as_str(), *row)).collect();
         let check = |(path, kind): &(String, files::Kind)| -> Result<Option<String>> {
             let file = self.root.join(path);
             if let (Some(row), files::Kind::File(length)) = (known.get(path.as_str()), kind)
@@ -160,7 +163,8 @@ impl Staging {
         let kept = crate::parallel::pool(jobs)?
             .install(|| found.par_iter().map(check).collect::<Result<Vec<_>>>())?;
         let kept: HashSet<String> = kept.into_iter().flatten().collect();
-        Ok(rows.iter().filter(|row| !kept.contains(row.path().as_str())).copied().collect())
+        rows.retain(|row| !kept.contains(row.path().as_str()));
+        Ok(rows)
     }
 
     /// Removes all that is here, whatever it is of, so that all of `rows` is missing.
