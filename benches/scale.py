@@ -201,6 +201,8 @@ class Side:
             found.setdefault("build", dataclasses.asdict(build))
             found.setdefault("publish", dataclasses.asdict(publish))
             removed(self.folder / "owner/build")()
+            # A build of 1.1 reads which split each image of 1.0 is in.
+            self.run("trust", "add", self.registry, self.vkey(), **machine)
             print(f"{self.name}: built and published {version}", file=sys.stderr, flush=True)
         self.made.write_text(json.dumps(found))
 
@@ -218,11 +220,14 @@ class Side:
         folder.mkdir()
         return {"machine": machine}
 
+    def vkey(self) -> str:
+        """The key of the registry's log."""
+        return json.loads((self.registry / "registry.json").read_text())["log_key"]
+
     def cold(self, *command, machine: str = "visitor") -> Run:
         """Runs isn on a new machine, which only trusts the registry's log."""
         self.new(machine)
-        vkey = json.loads((self.registry / "registry.json").read_text())["log_key"]
-        self.run("trust", "add", self.url, vkey, machine=machine)
+        self.run("trust", "add", self.url, self.vkey(), machine=machine)
         return self.run(*command, machine=machine)
 
     def again(self, *command) -> Run:
