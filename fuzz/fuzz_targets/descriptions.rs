@@ -8,7 +8,7 @@ use isn_format::manifest::Manifest;
 use isn_format::pack::Pack;
 use isn_format::split::Assignments;
 use isn_format::sums::Sums;
-use isn_format::table::Table;
+use isn_format::table::{Check, Table};
 use libfuzzer_sys::fuzz_target;
 
 const MANIFEST: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/manifest.json"));
@@ -47,7 +47,11 @@ fuzz_target!(|data: &[u8]| {
                 assert_eq!(classes_csv(&classes), bytes);
             }
         }
-        4 => drop(Table::parse("fuzz", bytes.to_vec())),
+        4 => {
+            if let Ok(table) = Table::open("fuzz", bytes.to_vec(), Check::Once, u64::MAX) {
+                let _ = (table.check(), table.records(0..table.images()).count());
+            }
+        }
         5 => {
             if let Ok(assignments) = Assignments::parse("fuzz", bytes) {
                 assert_eq!(assignments.to_csv(), bytes);

@@ -145,7 +145,7 @@ class Dataset:
         self.transform = transform
         self.decode: Decode = decode
         self.cache: Cache | None = cache
-        self._labels = array("q", reader.labels())
+        self._len = len(reader)
         self._ids: list[str] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -216,12 +216,12 @@ class Dataset:
     @property
     def targets(self) -> list[int]:
         """The label of each image: a list of ints."""
-        return self._labels.tolist()
+        return array("q", self._reader.labels()).tolist()
 
     @property
     def paths(self) -> list[str]:
         """Where each image stands in the tree: ``split/class/stem.ext``."""
-        return [self._reader.path(image) for image in range(len(self))]
+        return self._reader.paths()
 
     @property
     def ids(self) -> list[str]:
@@ -234,7 +234,7 @@ class Dataset:
     # Its images.
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return self._len
 
     def __getitem__(self, which: Any) -> Any:
         """``(image, label)`` of an int; a list of that for several or a slice. An image is uint8 of shape
@@ -244,15 +244,15 @@ class Dataset:
         except TypeError:
             return self.__getitems__(which)
         if image < 0:
-            image += len(self._labels)
-        if not 0 <= image < len(self._labels):
-            raise IndexError(f"image {which} of {len(self._labels)}")
-        return self._image(image), self._labels[image]
+            image += self._len
+        if not 0 <= image < self._len:
+            raise IndexError(f"image {which} of {self._len}")
+        return self._image(image), self._reader.label(image)
 
     def __getitems__(self, which: Iterable[int] | slice) -> list[tuple[Any, int]]:
         """Samples of several images; ``torch.utils.data.DataLoader`` asks for a batch with it."""
         if isinstance(which, slice):
-            which = range(*which.indices(len(self._labels)))
+            which = range(*which.indices(self._len))
         return [self[image] for image in which]
 
     def __iter__(self) -> Iterator[tuple[Any, int]]:
@@ -416,7 +416,7 @@ class Dataset:
             pixels = tf.numpy_function(image, [number], tf.uint8)
             return tf.ensure_shape(pixels, (self.size, self.size, 3)), label
 
-        labels = _numpy().array(self._labels, "i8")
+        labels = _numpy().frombuffer(self._reader.labels(), "i8")
         numbered = tf.data.Dataset.range(len(self)), tf.data.Dataset.from_tensor_slices(labels)
         return tf.data.Dataset.zip(numbered).map(
             sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
@@ -493,7 +493,7 @@ class Batches:
         ]
         ahead = self._prefetch and not _in_worker()
         buffers = [Buffer(shape) for _ in steps[: 2 if ahead else 1]]
-        views, labels = [np.asarray(buffer) for buffer in buffers], np.frombuffer(self._dataset._labels, "i8")
+        views = [np.asarray(buffer) for buffer in buffers]
         if self._torch:
             import torch
 
@@ -508,19 +508,21 @@ class Batches:
             self._threads or _threads(),
         )
 
-        def chosen(turn: int) -> array[int]:
-            return self._order[steps[turn] * self.batch_size : (steps[turn] + 1) * self.batch_size]
+        def chosen(turn: int) -> list[int]:
+            first = steps[turn] * self.batch_size
+            return self._order[first : first + self.batch_size].tolist()
 
         coming: Coming | None = None
         for turn in range(len(steps)):
             some = chosen(turn)
             if coming is None:
-                maker.make(some.tolist(), buffers[0])
+                maker.make(some, buffers[0])
             else:
                 coming.wait()
             if ahead and turn + 1 < len(steps):
-                coming = maker.begin(chosen(turn + 1).tolist(), buffers[(turn + 1) % 2])
-            images, its_labels = views[turn % len(views)][: len(some)], labels[np.frombuffer(some, "i8")]
+                coming = maker.begin(chosen(turn + 1), buffers[(turn + 1) % 2])
+            images = views[turn % len(views)][: len(some)]
+            its_labels = np.frombuffer(reader.labels_of(some), "i8")
             if self._torch:
                 yield (images.clone() if self._copy else images), torch.from_numpy(its_labels)
             else:

@@ -160,13 +160,33 @@ impl Reader {
         self.dataset.classes().iter().map(class).collect()
     }
 
-    /// The labels as 64-bit integers of this machine.
-    fn labels<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        integers(py, self.dataset.labels())
+    /// The labels of all images as 64-bit integers of this machine.
+    fn labels<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        PyBytes::new_with(py, self.dataset.len() * 8, |out| {
+            integers(out, self.dataset.labels());
+            Ok(())
+        })
     }
 
-    fn path(&self, image: usize) -> &str {
-        self.dataset.path(image)
+    /// As `labels`, of some images, in memory that may be written to.
+    fn labels_of<'py>(&self, py: Python<'py>, images: Vec<usize>) -> PyResult<Bound<'py, PyByteArray>> {
+        let labels = images.into_iter().map(|image| self.label(py, image)).collect::<PyResult<Vec<_>>>()?;
+        PyByteArray::new_with(py, labels.len() * 8, |out| {
+            integers(out, labels.into_iter());
+            Ok(())
+        })
+    }
+
+    fn label(&self, py: Python<'_>, image: usize) -> PyResult<u32> {
+        self.dataset.label(image).map_err(|e| raise(py, e.into()))
+    }
+
+    fn path(&self, py: Python<'_>, image: usize) -> PyResult<String> {
+        py.detach(|| self.dataset.path(image)).map_err(|e| raise(py, e.into()))
+    }
+
+    fn paths(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        py.detach(|| self.dataset.paths().collect::<Result<_, _>>()).map_err(|e| raise(py, e.into()))
     }
 
     fn size(&self, py: Python<'_>, image: usize) -> PyResult<(u32, u32)> {
@@ -254,7 +274,10 @@ impl Reader {
         let (images, dataset) = (self.dataset.len() as u32, &self.dataset.identity().dataset);
         let share =
             py.detach(|| order::share(&order::order(dataset, seed, epoch, images, shuffle), rank, world));
-        Ok(integers(py, &share))
+        PyBytes::new_with(py, share.len() * 8, |out| {
+            integers(out, share.into_iter());
+            Ok(())
+        })
     }
 }
 
@@ -285,9 +308,11 @@ impl Part {
     }
 }
 
-fn integers<'py>(py: Python<'py>, numbers: &[u32]) -> Bound<'py, PyBytes> {
-    let bytes: Vec<u8> = numbers.iter().flat_map(|&number| i64::from(number).to_ne_bytes()).collect();
-    PyBytes::new(py, &bytes)
+/// Writes numbers as 64-bit integers of this machine.
+fn integers(out: &mut [u8], numbers: impl Iterator<Item = u32>) {
+    for (out, number) in out.chunks_exact_mut(8).zip(numbers) {
+        out.copy_from_slice(&i64::from(number).to_ne_bytes());
+    }
 }
 
 /// Does `work` on another thread, so that Ctrl-C ends the waiting for it.

@@ -277,12 +277,13 @@ fn builds_and_trees_are_read_where_they_lie() {
         let is_part = folder == "part" || *selection == val;
         assert_eq!(opened.identity().images, build.identity().images);
         assert_eq!(opened.identity().dataset, build.identity().dataset);
-        let of_build = (0..build.len()).filter(|&image| !is_part || build.path(image).starts_with("val/"));
+        let of_build =
+            (0..build.len()).filter(|&image| !is_part || build.path(image).unwrap().starts_with("val/"));
         let of_build: Vec<usize> = of_build.collect();
         assert_eq!(opened.len(), of_build.len());
         for (image, same) in of_build.into_iter().enumerate() {
-            assert_eq!(opened.path(image), build.path(same));
-            assert_eq!(opened.labels()[image], build.labels()[same]);
+            assert_eq!(opened.path(image).unwrap(), build.path(same).unwrap());
+            assert_eq!(opened.label(image).unwrap(), build.label(same).unwrap());
             assert_eq!(opened.size(image).unwrap(), build.size(same).unwrap());
             assert_eq!(opened.file(image).unwrap(), build.file(same).unwrap());
         }

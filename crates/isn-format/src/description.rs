@@ -162,45 +162,22 @@ impl Rows for Table {
     type Sums = ();
 
     fn sums(&self, what: &str, classes_csv: &[u8]) -> Result<((), Digest)> {
-        if self.classes_blake3() != Some(Digest::of(classes_csv)) {
+        if self.classes_blake3()? != Some(Digest::of(classes_csv)) {
             return Err(Error::integrity(what, "lists another classes.csv"));
         }
         Ok(((), self.dataset()))
     }
 
-    fn counts(&self, what: &str) -> Result<Counts> {
+    fn counts(&self, _: &str) -> Result<Counts> {
         let mut counts = Counts::new();
-        // Images of a class are adjacent, so its folder is parsed once.
-        let (mut folder, mut run) = ("", 0);
-        let mut add = |folder: &str, run: u64| -> Result<()> {
-            if run == 0 {
-                return Ok(());
-            }
-            let refuse =
-                || Error::integrity(what, format!("has images in {folder}: not a split and a class"));
-            let (split, class) = folder.split_once('/').ok_or_else(refuse)?;
-            let (split, class) = (split.parse().map_err(|_| refuse())?, class.parse().map_err(|_| refuse())?);
-            *counts.entry(split).or_default().entry(class).or_default() += run;
-            Ok(())
-        };
-        for image in 0..self.images() {
-            let path = self.path(image);
-            let (its, name) = path.rsplit_once('/').unwrap_or_default();
-            if crate::rel_path::check_segment(name).is_err() {
-                return Err(Error::integrity(what, "has an image without a name"));
-            }
-            if its != folder {
-                add(folder, run)?;
-                (folder, run) = (its, 0);
-            }
-            run += 1;
+        for run in self.runs() {
+            let images = counts.entry(run.split).or_default().entry(run.class.clone()).or_default();
+            *images += run.rows.len() as u64;
         }
-        add(folder, run)?;
         Ok(counts)
     }
 
     fn bytes(&self) -> u64 {
-        let records = (0..self.images()).filter_map(|image| self.record(image));
-        records.fold(0, |sum, record| sum.saturating_add(record.length))
+        Table::bytes(self)
     }
 }

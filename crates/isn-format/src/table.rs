@@ -1,50 +1,125 @@
 //! [`Table`]: a version in a form that can be used at once: `B3SUMS` as text, and for each image its shard
 //! and its place in that shard. It is derived from index and packs and kept in the cache, where nothing is
-//! trusted: `B3SUMS` must hash to the dataset hash, the rest to the table's own BLAKE3, and an image to its
-//! line.
+//! trusted, so each part of it is checked when it is first used, and an image is checked by its line.
 //!
-//! The layout, little-endian: the magic; the length of `B3SUMS`, the number of shards and the number of
-//! images; `B3SUMS`; the BLAKE3 and length of each shard; for each image its shard, width, height and a zero
-//! (32 bits each), its length, the offset and length of its frame (64 bits) and the BLAKE3 of its frame; the
-//! BLAKE3 of all this except `B3SUMS`.
+//! The layout, little-endian: the magic; `B3SUMS`; a row of 72 bytes for each image; the summary; the length
+//! of the summary (64 bits); the BLAKE3 of summary and length. A row has where its line begins in `B3SUMS`
+//! (64 bits); the length of that, its shard, width, height, its length, the length of its frame (32 bits
+//! each); the offset of its frame (64 bits), and the BLAKE3 of its frame.
+//!
+//! Opening a table reads the summary alone, some 450 kB for a million images. It has the values of BLAKE3's
+//! tree over each 16 KiB of `B3SUMS`, whose root must be the dataset hash; the BLAKE3 of each piece of 256
+//! rows, and where its lines begin; the runs of images of one split and class; the shards, and which bytes of
+//! them each split needs. It comes last, so that a table is written in one go and one that was cut is not
+//! opened. The rest is read in place, by positioned reads: what processes have in common is the system's page
+//! cache.
+//!
+//! A row whose piece is right may still lie, if somebody has made a table of his own. So its line must be a
+//! whole line of `B3SUMS` in the folder of its run, and the rows of a piece must have all the text between
+//! its first line and that of the next piece: an image always has the label and the hash of its path, and two
+//! images have different paths. How many images a class has is compared with what is signed, see
+//! [`crate::description`].
+
+mod summary;
+#[cfg(test)]
+mod tests;
+mod write;
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU8, Ordering};
 
+use self::summary::{END, Summary};
+pub use self::write::Placement;
+use crate::class::ClassId;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::index::{Images, Index};
+use crate::index::Index;
 use crate::object::ObjectRef;
-use crate::pack::{Pack, placed};
+use crate::pack::Pack;
 use crate::pixel_spec::MAX_PIXELS;
-use crate::rel_path::MAX_PATH_LEN;
+use crate::rel_path::check_segment;
 use crate::shard::{MAX_IMAGE_LEN, max_frame_len};
-use crate::sums::Sums;
+use crate::split::Split;
+use crate::sums::{GROUP, Sums};
 use crate::tree::CLASSES;
 
-const MAGIC: &[u8; 16] = b"isn-table/1\n\0\0\0\0";
-const HEADER: usize = 16 + 3 * 8;
-const SHARD: usize = 32 + 8;
-const ROW: usize = 4 * 4 + 3 * 8 + 32;
-const DIGEST: usize = 32;
+const MAGIC: &[u8; 16] = b"isn-table/2\n\0\0\0\0";
+const ROW: usize = 8 + 6 * 4 + 8 + 32;
+/// The number of rows that are checked together.
+const ROWS: usize = 256;
 /// The shard of an image that is in no pack.
 const NOWHERE: u32 = u32::MAX;
 
-/// The images of a version, sorted by path bytes as in the index. It is its stored bytes, and a number for
-/// each image.
+/// The images of a version, sorted by path bytes as in the index.
 pub struct Table {
-    bytes: Vec<u8>,
-    /// Where `B3SUMS` ends in the bytes.
-    sums_end: usize,
-    /// The BLAKE3 of `B3SUMS`.
-    dataset: Digest,
-    /// Where the line of `classes.csv` begins in `B3SUMS`.
-    classes: Option<usize>,
-    /// Where each image's line begins in `B3SUMS`.
-    lines: Vec<u32>,
-    shards: Vec<ObjectRef>,
-    /// Where the images begin in the bytes.
-    rows: usize,
+    /// What error messages call it.
+    what: String,
+    source: Box<dyn ReadAt>,
+    summary: Summary,
+    checks: Checks,
+}
+
+/// Bytes that can be read anywhere, by any number of threads and forked processes at once.
+pub trait ReadAt: Send + Sync {
+    /// Returns how many there are.
+    ///
+    /// # Errors
+    /// Those of the system.
+    fn length(&self) -> io::Result<u64>;
+
+    /// Reads the bytes from `at` on, as many as `out` has.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] if there are fewer; those of the system.
+    fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<()>;
+}
+
+/// How often the parts of a table are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// When a part is first read.
+    Once,
+    /// At every read.
+    Always,
+}
+
+enum Checks {
+    /// It was made here.
+    Needless,
+    /// A group of `B3SUMS`, and a piece of rows, when it is first read.
+    Once {
+        groups: Seen,
+        pieces: Seen,
+    },
+    Always,
+}
+
+/// Which parts were found right: one bit for each.
+struct Seen(Vec<AtomicU8>);
+
+/// Images of one class in one split, which follow one another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Their split.
+    pub split: Split,
+    /// Their class.
+    pub class: ClassId,
+    /// Their rows.
+    pub rows: Range<u32>,
+}
+
+/// The bytes of a shard that have all frames of a split there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// The split.
+    pub split: Split,
+    /// The position of the shard in [`Table::shards`]. If there is none, some images are in no pack.
+    pub shard: u32,
+    /// From the first frame to the end of the last.
+    pub bytes: Range<u64>,
 }
 
 /// What a table says about an image besides its path and its hash: a hint that only the image's own bytes
@@ -61,6 +136,17 @@ pub struct Record {
     pub frame: Option<FrameAt>,
 }
 
+/// All that a table says about an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its path in the tree, `split/class/stem.ext`.
+    pub path: String,
+    /// The BLAKE3 of its file.
+    pub blake3: Digest,
+    /// The rest.
+    pub record: Record,
+}
+
 /// A frame of a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameAt {
@@ -75,112 +161,81 @@ pub struct FrameAt {
 }
 
 impl Table {
-    /// Creates the table of a version that has been checked, with its packs.
+    /// Creates the table of a version that has been checked, with its packs, in memory.
     ///
     /// # Errors
     /// [`Error::Integrity`] if `sums` does not have the images of `index`.
     pub fn new(index: &Index, sums: &Sums, packs: &[Pack]) -> Result<Self> {
-        let mut bytes =
-            Vec::with_capacity(length(sums, index.len(), packs.iter().map(|it| it.shards.len()).sum()));
-        Placement::new(index, packs).write(sums, |piece| {
-            bytes.extend(piece);
-            Ok(())
-        })?;
-        Self::over("table", bytes)
+        Self::made("table", |out| Placement::new(index, packs).write(sums, out))
     }
 
-    /// Creates the table of images that are files of a tree: of those that `sums` lists, in its order, each
-    /// with its width and height in pixels and its length in bytes.
+    /// Creates the table of images that are files of a tree, in memory: of those that `sums` lists, in its
+    /// order, each with its width and height in pixels and its length in bytes.
     ///
     /// # Errors
-    /// [`Error::Integrity`] if `sums` has another number of images.
+    /// [`Error::Integrity`] if `sums` has another number of images, or one that is in no folder of a class.
     pub fn of_files(what: &str, sums: &Sums, sizes: &[(u32, u32, u64)]) -> Result<Self> {
-        let mut bytes = Vec::with_capacity(length(sums, sizes.len(), 0));
         let rows = sizes.iter().map(|size| (*size, None));
-        write(sums, &[], rows, |piece| {
-            bytes.extend(piece);
+        Self::made(what, |out| write::write((what, sums), &[], rows, out))
+    }
+
+    fn made(
+        what: &str,
+        write: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>,
+    ) -> Result<Self> {
+        let mut bytes = Vec::new();
+        write(&mut |part| {
+            bytes.extend(part);
             Ok(())
         })?;
-        Self::over(what, bytes)
+        bytes.shrink_to_fit();
+        let table = Self::open(what, bytes, Check::Once, u64::MAX)?;
+        Ok(Table { checks: Checks::Needless, ..table })
     }
 
-    /// Reads bytes whose own BLAKE3 is right.
-    fn over(what: &str, bytes: Vec<u8>) -> Result<Self> {
-        let refuse = |why: &str| Error::integrity(what, format!("is damaged: {why}"));
-        let short = || refuse("it is too short");
-        let count = |at: usize| usize::try_from(u64_at(&bytes, at)).unwrap_or(usize::MAX);
-        let (sums_len, shards, images) = (count(16), count(24), count(32));
-        let sums_end = HEADER.checked_add(sums_len).ok_or_else(short)?;
-        let sums = bytes.get(HEADER..sums_end).ok_or_else(short)?;
-        if std::str::from_utf8(sums).is_err() {
-            return Err(refuse("B3SUMS is not UTF-8"));
-        }
-        let rows =
-            shards.checked_mul(SHARD).and_then(|length| sums_end.checked_add(length)).ok_or_else(short)?;
-        let end = bytes.len().checked_sub(DIGEST).filter(|end| rows <= *end).ok_or_else(short)?;
-        let shard = |bytes: &[u8]| ObjectRef { blake3: digest_at(bytes, 0), length: u64_at(bytes, 32) };
-        let shards: Vec<ObjectRef> = bytes[sums_end..rows].chunks_exact(SHARD).map(shard).collect();
-        let mut lines = Vec::with_capacity((end - rows) / ROW);
-        let (mut begin, mut classes) = (0, None);
-        for end in memchr::memchr_iter(b'\n', sums) {
-            // 64 digits and two spaces stand before the path.
-            match (sums.get(begin + 66..end), u32::try_from(begin)) {
-                (Some(path), _) if path == CLASSES.as_bytes() => classes = Some(begin),
-                (Some(_), Ok(line)) => lines.push(line),
-                (Some(_), Err(_)) => return Err(refuse("B3SUMS is too long")),
-                (None, _) => return Err(refuse("a line of B3SUMS is too short")),
-            }
-            begin = end + 1;
-        }
-        if lines.len() * ROW != end - rows {
-            return Err(refuse("B3SUMS has a different number of images"));
-        }
-        if lines.len() != images {
-            return Err(refuse("its header has a different number of images"));
-        }
-        let dataset = Digest::of(sums);
-        Ok(Table { bytes, sums_end, dataset, classes, lines, shards, rows })
-    }
-
-    /// Returns the bytes to store.
-    pub fn to_bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    fn sums(&self) -> &[u8] {
-        &self.bytes[HEADER..self.sums_end]
-    }
-
-    fn rows(&self) -> &[u8] {
-        &self.bytes[self.rows..self.bytes.len() - DIGEST]
-    }
-
-    /// Reads a table; `what` names it in errors. Whether it belongs to a version, [`crate::description`]
-    /// checks against the manifest.
+    /// Opens a table of at most `images` images: reads and checks its summary. `what` names it in errors.
+    /// Whether it belongs to a version, [`crate::description`] checks against the manifest.
     ///
     /// # Errors
-    /// [`Error::Integrity`] if it is damaged.
-    pub fn parse(what: &str, bytes: Vec<u8>) -> Result<Self> {
+    /// [`Error::Integrity`] if it cannot be read, or is damaged.
+    pub fn open(what: &str, source: impl ReadAt + 'static, check: Check, images: u64) -> Result<Self> {
         let refuse = |why: &str| Error::integrity(what, format!("is damaged: {why}"));
-        let short = || refuse("it is too short");
-        if bytes.len() < HEADER + DIGEST {
-            return Err(short());
-        }
-        if !bytes.starts_with(MAGIC) {
+        let unread = |e: io::Error| refuse(&format!("it cannot be read: {e}"));
+        let length = source.length().map_err(unread)?;
+        let read = |from: u64, count: usize| {
+            let mut bytes = vec![0; count];
+            source.read_at(from, &mut bytes).map(|()| bytes).map_err(unread)
+        };
+        let least = (MAGIC.len() + END) as u64;
+        let room = length.checked_sub(least).ok_or_else(|| refuse("it is too short"))?;
+        if read(0, MAGIC.len())? != MAGIC {
             return Err(refuse("it is in another format"));
         }
-        let body = usize::try_from(u64_at(&bytes, 16)).ok().and_then(|length| HEADER.checked_add(length));
-        let (rest, digest) = bytes.split_at(bytes.len() - DIGEST);
-        let body = body.and_then(|body| rest.get(body..)).ok_or_else(short)?;
-        if digest_of(&bytes[..HEADER], body).as_bytes() != digest {
-            return Err(refuse("its BLAKE3 does not match its contents"));
+        let end = length - END as u64;
+        let body = u64_at(&read(end, 8)?, 0);
+        let sized = usize::try_from(body).ok().filter(|_| body <= room.min(Summary::max_len(images)));
+        let body = sized.ok_or_else(|| refuse("its summary has an impossible length"))?;
+        let summary = Summary::parse(what, &read(end - body as u64, body + END)?, length)?;
+        if summary.images as u64 > images {
+            return Err(refuse("it has too many images"));
         }
-        let table = Self::over(what, bytes)?;
-        let pixels = |row: &[u8]| u64::from(u32_at(row, 4)) * u64::from(u32_at(row, 8));
-        if table.rows().chunks_exact(ROW).any(|row| !(1..=MAX_PIXELS).contains(&pixels(row))) {
-            return Err(refuse("it has an image of an impossible size"));
-        }
-        Ok(table)
+        let checks = match check {
+            Check::Always => Checks::Always,
+            Check::Once => {
+                let groups = Seen::new(summary.sums.len().div_ceil(GROUP) as usize);
+                Checks::Once { groups, pieces: Seen::new(summary.pieces.len()) }
+            }
+        };
+        Ok(Table { what: what.into(), source: Box::new(source), summary, checks })
+    }
+
+    /// Reads all of it, and checks it.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if a part of it is damaged.
+    pub fn check(&self) -> Result<()> {
+        self.classes_blake3()?;
+        self.entries(0..self.images()).try_for_each(|entry| entry.map(drop))
     }
 
     /// Whether it agrees with `index` about each image, and with `packs` about each frame in one of their
@@ -195,207 +250,336 @@ impl Table {
             }
         }
         let is_known = |shard: &ObjectRef| packs.iter().any(|pack| pack.shards.contains(shard));
-        let known: Vec<bool> = self.shards.iter().map(is_known).collect();
-        let is_right = |(image, row): (usize, crate::index::RowRef<'_>)| {
-            let Some(record) = self.record(image) else { return false };
+        let known: Vec<bool> = self.shards().iter().map(is_known).collect();
+        let is_right = |(row, entry): (crate::index::RowRef<'_>, Result<Entry>)| {
+            let Ok(Entry { path, blake3, record }) = entry else { return false };
             let is_frame_right = record.frame.is_none_or(|at| {
                 let shard = at.shard as usize;
-                let of_pack = frames.get(&(row.blake3(), self.shards[shard].blake3));
+                let of_pack = frames.get(&(row.blake3(), self.shards()[shard].blake3));
                 !known[shard] || of_pack == Some(&FrameAt { shard: 0, ..at })
             });
-            let says = (self.path(image), self.blake3(image), record.width, record.height, record.length);
-            says == (row.path().as_str(), Some(row.blake3()), row.width(), row.height(), row.length())
+            let says = (path.as_str(), blake3, record.width, record.height, record.length);
+            says == (row.path().as_str(), row.blake3(), row.width(), row.height(), row.length())
                 && is_frame_right
         };
-        self.images() == index.len() && index.rows().enumerate().all(is_right)
+        self.images() == index.len() && index.rows().zip(self.entries(0..index.len())).all(is_right)
     }
 
     /// Returns the number of images.
     pub fn images(&self) -> usize {
-        self.lines.len()
+        self.summary.images
+    }
+
+    /// Returns the sum of the lengths of the images, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.summary.bytes
     }
 
     /// Returns the BLAKE3 of `B3SUMS`.
     pub fn dataset(&self) -> Digest {
-        self.dataset
-    }
-
-    /// Returns the BLAKE3 of `classes.csv` in `B3SUMS`.
-    pub(crate) fn classes_blake3(&self) -> Option<Digest> {
-        std::str::from_utf8(self.sums().get(self.classes?..)?.get(..64)?).ok()?.parse().ok()
-    }
-
-    /// Returns the maximum length of the table of this many images in as many shards, in bytes: a cap for
-    /// reading it.
-    pub fn max_len(images: u64) -> u64 {
-        let line = 64 + 2 + MAX_PATH_LEN as u64 + 1;
-        images.saturating_add(1).saturating_mul(line + (ROW + SHARD) as u64).saturating_add(4096)
+        self.summary.sums.root()
     }
 
     /// Returns the shards that hold the images.
     pub fn shards(&self) -> &[ObjectRef] {
-        &self.shards
+        &self.summary.shards
     }
 
-    /// Returns the path of an image in the tree, `split/class/stem.ext`; empty if there is no such image.
-    pub fn path(&self, image: usize) -> &str {
-        let Some(&begin) = self.lines.get(image) else { return "" };
-        let path = self.sums().get(begin as usize + 66..).unwrap_or_default();
-        let end = memchr::memchr(b'\n', path).unwrap_or(path.len());
-        std::str::from_utf8(&path[..end]).unwrap_or_default()
+    /// Returns which bytes of shards each split needs.
+    pub fn extents(&self) -> &[Extent] {
+        &self.summary.extents
     }
 
-    /// Returns the BLAKE3 of an image's file, or `None` if there is no such image.
-    pub fn blake3(&self, image: usize) -> Option<Digest> {
-        let begin = *self.lines.get(image)? as usize;
-        std::str::from_utf8(self.sums().get(begin..begin + 64)?).ok()?.parse().ok()
+    /// Returns the images of each class in each split, in the order of the rows.
+    pub fn runs(&self) -> &[Run] {
+        &self.summary.runs
     }
 
-    /// Returns what else the table says about an image, or `None` if there is no such image.
-    pub fn record(&self, image: usize) -> Option<Record> {
-        let row = self.rows().get(image * ROW..(image + 1) * ROW)?;
-        let shard = u32_at(row, 0);
-        let length = u64_at(row, 16).min(MAX_IMAGE_LEN);
-        let frame =
-            FrameAt { shard, offset: u64_at(row, 24), length: u64_at(row, 32), blake3: digest_at(row, 40) };
-        // A table that is damaged asks for no more memory than an image can need.
-        let is_sane = (shard as usize) < self.shards.len() && frame.length <= max_frame_len(length);
-        let frame = is_sane.then_some(frame);
-        Some(Record { width: u32_at(row, 4), height: u32_at(row, 8), length, frame })
-    }
-}
-
-/// Where the images of an index are, by packs: 8 bytes an image.
-pub struct Placement<'a> {
-    index: &'a Index,
-    packs: &'a [Pack],
-    /// For each row the pack and the entry in it, or a pack that does not exist.
-    entries: Vec<(u32, u32)>,
-    /// The number of shards in the packs before each.
-    bases: Vec<usize>,
-    shards: Vec<ObjectRef>,
-}
-
-impl<'a> Placement<'a> {
-    /// Finds each image in the packs.
-    pub fn new(index: &'a Index, packs: &'a [Pack]) -> Self {
-        let shards = packs.iter().flat_map(|pack| &pack.shards).copied().collect();
-        let bases = packs
-            .iter()
-            .scan(0, |next, pack| Some(std::mem::replace(next, *next + pack.shards.len())))
-            .collect();
-        let mut entries = vec![(u32::MAX, 0); index.len()];
-        let images = Images::all(index);
-        for (pack, at) in placed(packs, &images).0 {
-            for row in images.rows(&packs[pack as usize].entries[at as usize].blake3) {
-                entries[row.at()] = (pack, at);
-            }
-        }
-        Placement { index, packs, entries, bases, shards }
-    }
-
-    /// Returns the shards that hold the images, as in [`Table::shards`].
-    pub fn shards(&self) -> &[ObjectRef] {
-        &self.shards
-    }
-
-    /// Returns where an image is, by its row in the index; `None` if no pack has it.
-    pub fn frame(&self, row: usize) -> Option<FrameAt> {
-        let (number, at) = *self.entries.get(row)?;
-        let entry = self.packs.get(number as usize)?.entries.get(at as usize)?;
-        let shard = u32::try_from(self.bases.get(number as usize)? + entry.shard).ok()?;
-        Some(FrameAt { shard, offset: entry.offset, length: entry.length, blake3: entry.frame })
-    }
-
-    /// Passes the bytes of a [`Table`] to `out`, piece by piece.
+    /// Returns the BLAKE3 of `classes.csv` in `B3SUMS`, where its line is the first.
     ///
     /// # Errors
-    /// Those of `out`.
-    pub fn write(&self, sums: &Sums, out: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let rows =
-            self.index.rows().map(|row| ((row.width(), row.height(), row.length()), self.frame(row.at())));
-        write(sums, &self.shards, rows, out)
-    }
-}
-
-/// The length of a table's bytes.
-fn length(sums: &Sums, images: usize, shards: usize) -> usize {
-    HEADER + sums_len(sums) + shards * SHARD + images * ROW + DIGEST
-}
-
-/// The length of `B3SUMS`: 64 digits, two spaces, the path and a line feed for each.
-fn sums_len(sums: &Sums) -> usize {
-    sums.lines().map(|line| 64 + 2 + line.path.as_str().len() + 1).sum()
-}
-
-/// Writes a table of images with these widths, heights, lengths and frames.
-fn write(
-    sums: &Sums,
-    shards: &[ObjectRef],
-    rows: impl ExactSizeIterator<Item = ((u32, u32, u64), Option<FrameAt>)>,
-    mut out: impl FnMut(&[u8]) -> Result<()>,
-) -> Result<()> {
-    let mut header = MAGIC.to_vec();
-    let counts = [sums_len(sums), shards.len(), rows.len()];
-    counts.iter().for_each(|&count| header.extend((count as u64).to_le_bytes()));
-    out(&header)?;
-    let mut pieces = Pieces { out: &mut out, failure: None };
-    // What fails is in `pieces`.
-    let _ = sums.write_to(&mut pieces);
-    pieces.failure.map_or(Ok(()), Err)?;
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&header);
-    let mut piece = Vec::with_capacity(PIECE + ROW);
-    for shard in shards {
-        piece.extend(shard.blake3.as_bytes());
-        piece.extend(shard.length.to_le_bytes());
-    }
-    let nowhere = FrameAt { shard: NOWHERE, offset: 0, length: 0, blake3: Digest::of(b"") };
-    for ((width, height, bytes), frame) in rows {
-        let frame = frame.as_ref().unwrap_or(&nowhere);
-        [frame.shard, width, height, 0].iter().for_each(|n| piece.extend(n.to_le_bytes()));
-        [bytes, frame.offset, frame.length].iter().for_each(|n| piece.extend(n.to_le_bytes()));
-        piece.extend(frame.blake3.as_bytes());
-        if piece.len() >= PIECE {
-            hasher.update(&piece);
-            out(&piece)?;
-            piece.clear();
+    /// [`Error::Integrity`] if that part of the table is damaged.
+    pub(crate) fn classes_blake3(&self) -> Result<Option<Digest>> {
+        let length = 64 + 2 + CLASSES.len() as u64 + 1;
+        if self.summary.lines_of(0).start < length || self.summary.sums.len() < length {
+            return Ok(None);
         }
+        let line = self.sums(0..length)?;
+        Ok(line_of(&line).filter(|(path, _)| *path == CLASSES).map(|(_, blake3)| blake3))
     }
-    hasher.update(&piece);
-    out(&piece)?;
-    out(Digest::of_hasher(&hasher).as_bytes())
-}
 
-/// How much is written at once, in bytes.
-const PIECE: usize = 64 << 10;
+    /// Returns what the table says about an image.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if it is damaged there; [`Error::Internal`] if there is no such image.
+    pub fn entry(&self, row: usize) -> Result<Entry> {
+        let (record, line) = self.row(row, &self.read_row(row)?)?;
+        self.entry_of(row, record, &self.sums(line)?)
+    }
 
-/// A writer that passes on what is written, and keeps the error.
-struct Pieces<'o, F> {
-    out: &'o mut F,
-    failure: Option<Error>,
-}
+    /// As [`Table::entry`], without path and hash.
+    ///
+    /// # Errors
+    /// As [`Table::entry`].
+    pub fn record(&self, row: usize) -> Result<Record> {
+        Ok(self.row(row, &self.read_row(row)?)?.0)
+    }
 
-impl<F: FnMut(&[u8]) -> Result<()>> io::Write for Pieces<'_, F> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match (self.out)(bytes) {
-            Ok(()) => Ok(bytes.len()),
-            Err(error) => {
-                self.failure = Some(error);
-                Err(io::ErrorKind::Other.into())
+    /// Returns what the table says about the images of these rows, in their order.
+    pub fn entries(&self, rows: Range<usize>) -> impl Iterator<Item = Result<Entry>> {
+        self.by_piece(rows, |piece, rows| {
+            let lines = self.summary.lines_of(piece);
+            let (text, bytes) = (self.sums(lines.clone())?, self.read_rows(piece, None)?);
+            let entry = |row: usize| {
+                let (record, line) =
+                    self.row(row, bytes.chunks_exact(ROW).nth(row % ROWS).unwrap_or_default())?;
+                // The rows of a piece were found to be those of these lines.
+                let line = line.start.checked_sub(lines.start).zip(line.end.checked_sub(lines.start));
+                let line = line.and_then(|(begin, end)| text.get(begin as usize..end as usize));
+                self.entry_of(row, record, line.unwrap_or_default())
+            };
+            Ok(rows.map(entry).collect())
+        })
+    }
+
+    /// As [`Table::entries`], without paths and hashes.
+    pub fn records(&self, rows: Range<usize>) -> impl Iterator<Item = Result<Record>> {
+        self.by_piece(rows, |piece, rows| {
+            let bytes = self.read_rows(piece, None)?;
+            let bytes = |row: usize| bytes.chunks_exact(ROW).nth(row % ROWS).unwrap_or_default();
+            Ok(rows.map(|row| Ok(self.row(row, bytes(row))?.0)).collect())
+        })
+    }
+
+    fn by_piece<T>(
+        &self,
+        rows: Range<usize>,
+        read: impl Fn(usize, Range<usize>) -> Result<Vec<Result<T>>>,
+    ) -> impl Iterator<Item = Result<T>> {
+        (rows.start / ROWS..rows.end.div_ceil(ROWS)).flat_map(move |piece| {
+            let its = self.summary.rows_of(piece);
+            let its = its.start.max(rows.start)..its.end.min(rows.end);
+            read(piece, its).unwrap_or_else(|e| vec![Err(e)])
+        })
+    }
+
+    /// Passes its bytes to `out`, piece by piece.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if it cannot be read; those of `out`.
+    pub fn copy_to(&self, mut out: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let length = self.source.length().map_err(|e| self.refuse(format!("it cannot be read: {e}")))?;
+        let mut at = 0;
+        while at < length {
+            let end = length.min(at + (1 << 20));
+            out(&self.read(at..end)?)?;
+            at = end;
+        }
+        Ok(())
+    }
+
+    fn refuse(&self, why: impl std::fmt::Display) -> Error {
+        Error::integrity(&self.what, format!("is damaged: {why}"))
+    }
+
+    /// Returns the record of a row, and where its line is in `B3SUMS`.
+    fn row(&self, row: usize, bytes: &[u8]) -> Result<(Record, Range<u64>)> {
+        let [line_length, shard, width, height, length, frame_length] =
+            [8, 12, 16, 20, 24, 28].map(|at| u32_at(bytes, at));
+        let (begin, length) = (u64_at(bytes, 0), u64::from(length));
+        let line = begin..begin.saturating_add(line_length.into());
+        let (offset, frame_length) = (u64_at(bytes, 32), u64::from(frame_length));
+        let frame = (shard != NOWHERE).then_some(FrameAt {
+            shard,
+            offset,
+            length: frame_length,
+            blake3: digest_at(bytes, 40),
+        });
+        if !matches!(self.checks, Checks::Needless) {
+            let pixels = u64::from(width) * u64::from(height);
+            // One that is damaged asks for no more memory than an image can need.
+            let is_sane = |at: &FrameAt| {
+                (at.shard as usize) < self.shards().len() && at.length <= max_frame_len(length)
+            };
+            if !(1..=MAX_PIXELS).contains(&pixels) {
+                return Err(self.refuse(format!("image {row} has an impossible size")));
+            }
+            if length > MAX_IMAGE_LEN || !frame.as_ref().is_none_or(is_sane) {
+                return Err(self.refuse(format!("image {row} has an impossible length")));
             }
         }
+        Ok((Record { width, height, length, frame }, line))
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    fn entry_of(&self, row: usize, record: Record, line: &[u8]) -> Result<Entry> {
+        let runs = self.runs();
+        let run = runs.get(runs.partition_point(|run| run.rows.end as usize <= row));
+        let is_its = |path: &str| {
+            let name = run.and_then(|run| {
+                let name = path.strip_prefix(run.split.as_str())?.strip_prefix('/')?;
+                name.strip_prefix(run.class.as_str())?.strip_prefix('/')
+            });
+            name.is_some_and(|name| check_segment(name).is_ok())
+        };
+        let (path, blake3) = line_of(line)
+            .filter(|(path, _)| is_its(path))
+            .ok_or_else(|| self.refuse(format!("image {row} has no line of its class in B3SUMS")))?;
+        Ok(Entry { path: path.into(), blake3, record })
+    }
+
+    fn read_row(&self, row: usize) -> Result<Vec<u8>> {
+        if row >= self.images() {
+            return Err(Error::Internal(format!("{} has no row {row}", self.what)));
+        }
+        let within = (row % ROWS * ROW) as u64;
+        self.read_rows(row / ROWS, Some(within..within + ROW as u64))
+    }
+
+    /// Reads some bytes of a piece, or all.
+    fn read_rows(&self, piece: usize, some: Option<Range<u64>>) -> Result<Vec<u8>> {
+        let rows = self.summary.rows_of(piece);
+        let begin = self.summary.rows_at() + (rows.start * ROW) as u64;
+        let all = begin..begin + (rows.len() * ROW) as u64;
+        let some = some.map_or(all.clone(), |some| begin + some.start..begin + some.end);
+        let seen = match &self.checks {
+            Checks::Needless => return self.read(some),
+            Checks::Once { pieces, .. } => Some(pieces),
+            Checks::Always => None,
+        };
+        self.read_checked(seen, piece..piece + 1, some, all, |bytes| self.check_piece(piece, bytes))
+    }
+
+    fn check_piece(&self, piece: usize, bytes: &[u8]) -> Result<()> {
+        let is_right = self.summary.pieces.get(piece).is_some_and(|it| it.blake3 == Digest::of(bytes));
+        let rows = self.summary.rows_of(piece);
+        if !is_right {
+            return Err(self.refuse(format!("rows {} to {} were changed", rows.start, rows.end)));
+        }
+        let lines = self.summary.lines_of(piece);
+        let mut rows = bytes.chunks_exact(ROW);
+        let end = rows.try_fold(lines.start, |end, row| {
+            let length = Some(u64::from(u32_at(row, 8))).filter(|length| *length > 0);
+            length.filter(|_| u64_at(row, 0) == end).and_then(|length| end.checked_add(length))
+        });
+        match end == Some(lines.end) {
+            true => Ok(()),
+            false => Err(self.refuse("its rows do not have all lines of B3SUMS")),
+        }
+    }
+
+    /// Reads some bytes of `B3SUMS`.
+    fn sums(&self, some: Range<u64>) -> Result<Vec<u8>> {
+        let sums = &self.summary.sums;
+        if some.end > sums.len() || some.is_empty() {
+            return Err(self.refuse("it leads out of B3SUMS"));
+        }
+        let (around, at) = (sums.around(some.clone()), MAGIC.len() as u64);
+        let groups = (around.start / GROUP) as usize..around.end.div_ceil(GROUP) as usize;
+        let in_file = |bytes: &Range<u64>| at + bytes.start..at + bytes.end;
+        let seen = match &self.checks {
+            Checks::Needless => return self.read(in_file(&some)),
+            Checks::Once { groups, .. } => Some(groups),
+            Checks::Always => None,
+        };
+        let check = |text: &[u8]| {
+            sums.check(&self.what, around.start, text).map(drop).map_err(|_| {
+                self.refuse(format!("bytes {} to {} of B3SUMS were changed", around.start, around.end))
+            })
+        };
+        self.read_checked(seen, groups, in_file(&some), in_file(&around), check)
+    }
+
+    /// Reads `some` bytes. If not all of `parts` were found right yet, reads all bytes `around`, which are
+    /// those of these parts, and lets `check` check them.
+    fn read_checked(
+        &self,
+        seen: Option<&Seen>,
+        parts: Range<usize>,
+        some: Range<u64>,
+        around: Range<u64>,
+        check: impl FnOnce(&[u8]) -> Result<()>,
+    ) -> Result<Vec<u8>> {
+        if seen.is_some_and(|seen| seen.has(parts.clone())) {
+            return self.read(some);
+        }
+        let mut bytes = self.read(around.clone())?;
+        check(&bytes)?;
+        seen.iter().for_each(|seen| seen.add(parts.clone()));
+        bytes.truncate((some.end - around.start) as usize);
+        bytes.drain(..(some.start - around.start) as usize);
+        Ok(bytes)
+    }
+
+    fn read(&self, some: Range<u64>) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; (some.end - some.start) as usize];
+        let read = self.source.read_at(some.start, &mut bytes);
+        read.map(|()| bytes).map_err(|e| self.refuse(format!("it cannot be read: {e}")))
+    }
+}
+
+impl Run {
+    /// Whether its paths come before those of `other`.
+    fn is_before(&self, other: &Run) -> bool {
+        let folder = |run: &Run| format!("{}/{}/", run.split, run.class);
+        folder(self) < folder(other)
+    }
+}
+
+impl Seen {
+    fn new(parts: usize) -> Self {
+        Seen((0..parts.div_ceil(8)).map(|_| AtomicU8::new(0)).collect())
+    }
+
+    fn has(&self, mut parts: Range<usize>) -> bool {
+        parts.all(|part| self.0[part / 8].load(Ordering::Relaxed) & (1 << (part % 8)) != 0)
+    }
+
+    fn add(&self, parts: Range<usize>) {
+        parts.for_each(|part| {
+            self.0[part / 8].fetch_or(1 << (part % 8), Ordering::Relaxed);
+        });
+    }
+}
+
+impl ReadAt for Vec<u8> {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.len() as u64)
+    }
+
+    fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
+        let from = usize::try_from(at).ok().and_then(|at| self.get(at..)?.get(..out.len()));
+        out.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
 }
 
-fn digest_of(header: &[u8], body: &[u8]) -> Digest {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(header).update(body);
-    Digest::of_hasher(&hasher)
+impl ReadAt for File {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    #[cfg(unix)]
+    fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(self, out, at)
+    }
+
+    #[cfg(not(unix))]
+    fn read_at(&self, mut at: u64, mut out: &mut [u8]) -> io::Result<()> {
+        while !out.is_empty() {
+            match std::os::windows::fs::FileExt::seek_read(self, out, at)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => (at, out) = (at + read as u64, &mut out[read..]),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns path and hash of a whole line of `B3SUMS`.
+fn line_of(line: &[u8]) -> Option<(&str, Digest)> {
+    let line = std::str::from_utf8(line).ok()?.strip_suffix('\n').filter(|line| !line.contains('\n'))?;
+    let (blake3, path) = line.split_at_checked(64)?;
+    Some((path.strip_prefix("  ")?, blake3.parse().ok()?))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

@@ -32,19 +32,27 @@ fn flip_piece(sandbox: &Sandbox, is_renamed: bool) {
     }
 }
 
-/// Changes every row of the table, and updates the table's own BLAKE3.
+/// Changes every row of the table, and updates the table's own hashes. A row has where its line is (12 bytes),
+/// its shard, width, height, length and the length of its frame (4 each), the offset of that (8), its BLAKE3.
 fn poison_table(sandbox: &Sandbox, change: impl Fn(&mut [u8])) {
     let [name] = &kept(sandbox, "tables")[..] else { panic!() };
     let mut bytes = sandbox.read(name);
-    let count = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
-    let (sums, shards, images) = (count(16), count(24), count(32));
-    let (body, end) = (40 + sums, bytes.len() - 32);
-    let rows = body + shards * 40;
-    assert_eq!(rows + images * 72, end);
-    bytes[rows..end].chunks_exact_mut(72).for_each(change);
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&bytes[..40]).update(&bytes[body..end]);
-    bytes[end..].copy_from_slice(hasher.finalize().as_bytes());
+    let count = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
+    let end = bytes.len() - 40;
+    let summary = end - count(&bytes, end);
+    let images = count(&bytes, summary);
+    let rows = summary - images * 72;
+    let tree = end - 8 - 32 * (rows - 16).div_ceil(16 << 10);
+    assert_eq!(count(&bytes, tree), rows - 16);
+    bytes[rows..summary].chunks_exact_mut(72).for_each(change);
+    let pieces = tree - images.div_ceil(256) * 40;
+    for (number, at) in (pieces..tree).step_by(40).enumerate() {
+        let its = rows + number * 256 * 72..summary.min(rows + (number + 1) * 256 * 72);
+        let hash = blake3::hash(&bytes[its]);
+        bytes[at..at + 32].copy_from_slice(hash.as_bytes());
+    }
+    let hash = blake3::hash(&bytes[summary..end + 8]);
+    bytes[end + 8..].copy_from_slice(hash.as_bytes());
     sandbox.write(name, &bytes);
 }
 
@@ -82,8 +90,8 @@ fn exports_set_aside_what_is_wrong_in_the_cache_and_ask_again() {
             bytes[last] ^= 1;
             sandbox.write(name, &bytes);
         }),
-        ("frames elsewhere", &|| poison_table(&sandbox, |row| row[24] ^= 1)),
-        ("other lengths", &|| poison_table(&sandbox, |row| row[4] ^= 1)),
+        ("frames elsewhere", &|| poison_table(&sandbox, |row| row[32] ^= 1)),
+        ("other lengths", &|| poison_table(&sandbox, |row| row[16] ^= 1)),
     ];
     for (what, harm) in harms {
         for (format, right) in &right {
@@ -143,7 +151,7 @@ fn table_that_leads_elsewhere_is_found_by_cache_verify() {
         sandbox.isn(&["export", &pin, "--registry", &server.url, "--as", "mds", "--to", to]).ok();
     };
     let changes: [fn(&mut [u8]); 4] =
-        [|row| row[4] ^= 1, |row| row[24] ^= 1, |row| row[32] ^= 1, |row| row[40] ^= 1];
+        [|row| row[16] ^= 1, |row| row[32] ^= 1, |row| row[28] ^= 1, |row| row[40] ^= 1];
     for (change, to) in changes.into_iter().zip(["a", "b", "c", "d"]) {
         export(to);
         sandbox.isn(&["cache", "verify"]).ok();
@@ -166,8 +174,8 @@ fn sizes_that_no_image_has_are_those_of_a_damaged_table() {
     };
     let made = || contents(&sandbox.path("made"));
     let set = |row: &mut [u8], width: u32, height: u32| {
-        row[4..8].copy_from_slice(&width.to_le_bytes());
-        row[8..12].copy_from_slice(&height.to_le_bytes());
+        row[16..20].copy_from_slice(&width.to_le_bytes());
+        row[20..24].copy_from_slice(&height.to_le_bytes());
     };
     for format in ["npz", "mds"] {
         export(format).ok();
@@ -192,7 +200,7 @@ fn sizes_that_no_image_has_are_those_of_a_damaged_table() {
         export(format).ok();
         assert!(made() == right);
         let changes: [fn(&mut [u8]); 3] =
-            [|row| row[16..24].fill(0xff), |row| row[24..40].fill(0xff), |row| row[16..40].fill(0xff)];
+            [|row| row[24..28].fill(0xff), |row| row[28..40].fill(0xff), |row| row[24..40].fill(0xff)];
         for change in changes {
             poison_table(&sandbox, change);
             export(format).ok();
@@ -208,8 +216,8 @@ fn lengths_of_a_poisoned_table_fill_no_disk() {
     let args = ["export", &pin, "--registry", &server.url, "--as", "npz", "--to"];
     sandbox.isn(&[&args[..], &["one"]].concat()).ok();
     poison_table(&sandbox, |row| {
-        row[4..8].copy_from_slice(&(1u32 << 26).to_le_bytes());
-        row[8..12].copy_from_slice(&2u32.to_le_bytes());
+        row[16..20].copy_from_slice(&(1u32 << 26).to_le_bytes());
+        row[20..24].copy_from_slice(&2u32.to_le_bytes());
     });
     sandbox.isn(&[&args[..], &["two"]].concat()).ok();
     assert!(contents(&sandbox.path("one")) == contents(&sandbox.path("two")));
@@ -227,8 +235,8 @@ fn images_of_two_sizes_are_no_array_whatever_the_table_says() {
     let export = || sandbox.isn(&["export", &pin, "--registry", "reg", "--as", "npz", "--to", "made"]);
     let said = export().fails(1, "needs images of one size").stderr;
     poison_table(&sandbox, |row| {
-        row[4..8].copy_from_slice(&99u32.to_le_bytes());
-        row[8..12].copy_from_slice(&7u32.to_le_bytes());
+        row[16..20].copy_from_slice(&99u32.to_le_bytes());
+        row[20..24].copy_from_slice(&7u32.to_le_bytes());
     });
     assert_eq!(export().fails(1, "needs images of one size").stderr, said);
 }

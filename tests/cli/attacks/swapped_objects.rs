@@ -169,7 +169,7 @@ impl Swapper {
         for image in 0..dataset.len() {
             match dataset.file(image) {
                 Ok(file) => {
-                    let (path, label) = (dataset.path(image), dataset.labels()[image]);
+                    let (path, label) = (dataset.path(image).unwrap(), dataset.label(image).unwrap());
                     text += &format!("{path} {label} {}\n", Digest::of(&file));
                 }
                 Err(_) => return (3, String::new()),
@@ -184,6 +184,12 @@ fn is_unsigned(line: &str) -> bool {
     ["grads@1.0", "  For tests.", "  registry ", "  manifest ", "  signed ", "  licence ", "  title "]
         .iter()
         .any(|start| line.starts_with(start) || line.contains("title  "))
+}
+
+fn bytes_of(table: &Table) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    table.copy_to(|part| Ok(bytes.extend(part))).unwrap();
+    bytes
 }
 
 impl<'a> Bad<'a> {
@@ -340,7 +346,7 @@ const SWAPS: [Swap; 14] = [
         let (index, _) = Index::new(rows).unwrap();
         let classes = bad.swapper.object(ObjectKind::Classes, &bad.manifest.objects.classes);
         let sums = Sums::new(&index, &classes);
-        bad.table = Some(Table::new(&index, &sums, &[bad.swapper.pack()]).unwrap().to_bytes().to_vec());
+        bad.table = Some(bytes_of(&Table::new(&index, &sums, &[bad.swapper.pack()]).unwrap()));
     }),
     ("cached table: other sizes", |bad| {
         let mut rows = bad.swapper.rows();
@@ -348,7 +354,7 @@ const SWAPS: [Swap; 14] = [
         let (index, _) = Index::new(rows).unwrap();
         let classes = bad.swapper.object(ObjectKind::Classes, &bad.manifest.objects.classes);
         let sums = Sums::new(&index, &classes);
-        bad.table = Some(Table::new(&index, &sums, &[bad.swapper.pack()]).unwrap().to_bytes().to_vec());
+        bad.table = Some(bytes_of(&Table::new(&index, &sums, &[bad.swapper.pack()]).unwrap()));
     }),
 ];
 

@@ -59,6 +59,15 @@ impl SumsTree {
     /// # Errors
     /// [`Error::Integrity`], naming `what`, if it is not.
     pub fn parse(what: &str, bytes: &[u8], dataset: &Digest) -> Result<Self> {
+        let tree = Self::read(what, bytes)?;
+        match tree.root() == *dataset {
+            true => Ok(tree),
+            false => Err(Error::integrity(what, "is not of the dataset hash")),
+        }
+    }
+
+    /// Reads a tree, of whatever dataset hash.
+    pub(crate) fn read(what: &str, bytes: &[u8]) -> Result<Self> {
         let refuse = |why: &str| Error::integrity(what, why);
         let (length, rest) = bytes.split_first_chunk().ok_or_else(|| refuse("is too short"))?;
         let (groups, rest) = rest.as_chunks();
@@ -69,10 +78,7 @@ impl SumsTree {
         {
             return Err(refuse("does not have the length that it says"));
         }
-        match tree.root() == *dataset {
-            true => Ok(tree),
-            false => Err(refuse("is not of the dataset hash")),
-        }
+        Ok(tree)
     }
 
     /// Returns the BLAKE3 of the whole.

@@ -25,6 +25,7 @@ use super::{Cache, DECODED};
 use crate::files::{self, Below};
 use isn_format::error::{At, Error, Result, bytes};
 use isn_format::pixel_spec::MAX_PIXELS;
+use isn_format::table::ReadAt as _;
 
 /// How many entries are read at once.
 const ENTRIES: u32 = 1 << 15;
@@ -130,7 +131,7 @@ impl Cache {
     fn is_decoded_right(&self, path: &Path, file: &File) -> Result<bool> {
         let what = |e| Error::io("read", path)(e);
         let mut header = vec![0; HEADER as usize];
-        read_at(file, 0, &mut header).map_err(what)?;
+        file.read_at(0, &mut header).map_err(what)?;
         let text = std::str::from_utf8(&header).unwrap_or_default();
         let number = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.parse::<u64>().ok());
         let (Some(images), Some(length)) = (number("images "), number("length ")) else { return Ok(false) };
@@ -142,13 +143,13 @@ impl Cache {
         }
         let (mut entry, mut pixels) = ([0; ENTRY as usize], Vec::new());
         for row in 0..u32::try_from(images).unwrap_or(u32::MAX) {
-            read_at(file, entry_at(row), &mut entry).map_err(what)?;
+            file.read_at(entry_at(row), &mut entry).map_err(what)?;
             let Some((digest, at)) = parse_entry(row, &entry) else { continue };
             if u64::from(at.width) * u64::from(at.height) > MAX_PIXELS {
                 return Ok(false);
             }
             pixels.resize(length_of(at.width, at.height) as usize, 0);
-            read_at(file, at.offset, &mut pixels).map_err(what)?;
+            file.read_at(at.offset, &mut pixels).map_err(what)?;
             if digest_of(&key, &at, &pixels) != digest {
                 return Ok(false);
             }
@@ -161,7 +162,7 @@ impl Decoded {
     fn has(&self, header: &[u8], length: u64) -> bool {
         let mut has = vec![0; header.len()];
         self.file.metadata().is_ok_and(|about| about.len() == length)
-            && read_at(&self.file, 0, &mut has).is_ok()
+            && self.file.read_at(0, &mut has).is_ok()
             && has == header
     }
 
@@ -222,7 +223,7 @@ impl Decoded {
             }
             let last = run.last().map_or(first.row, |(_, at)| at.row);
             entries.resize((u64::from(last - first.row + 1) * ENTRY) as usize, 0);
-            read_at(&self.file, entry_at(first.row), &mut entries).map_err(|e| self.unread(e))?;
+            self.file.read_at(entry_at(first.row), &mut entries).map_err(|e| self.unread(e))?;
             for &(number, at) in &run {
                 let entry = &entries[(u64::from(at.row - first.row) * ENTRY) as usize..][..ENTRY as usize];
                 if parse_entry(at.row, entry).is_none_or(|(_, made)| made != at) {
@@ -238,7 +239,7 @@ impl Decoded {
     /// # Errors
     /// [`Error::Integrity`] if the file has been cut; [`Error::Io`] if it cannot be read.
     pub(crate) fn read(&self, at: &RowAt, out: &mut [u8]) -> Result<()> {
-        read_at(&self.file, at.offset, out).map_err(|e| self.unread(e))
+        self.file.read_at(at.offset, out).map_err(|e| self.unread(e))
     }
 
     /// Reads a row into memory of its own.
@@ -298,7 +299,7 @@ impl Decoded {
     /// As [`Decoded::read`].
     pub(crate) fn is_right(&self, at: &RowAt, pixels: &[u8]) -> Result<bool> {
         let mut entry = [0; ENTRY as usize];
-        read_at(&self.file, entry_at(at.row), &mut entry).map_err(|e| self.unread(e))?;
+        self.file.read_at(entry_at(at.row), &mut entry).map_err(|e| self.unread(e))?;
         Ok(parse_entry(at.row, &entry)
             .is_some_and(|(digest, made)| made == *at && digest_of(&self.key, at, pixels) == digest))
     }
@@ -313,11 +314,6 @@ impl Decoded {
             .and_then(|()| write_at(&self.file, entry_at(at.row), &entry));
         written.map_err(|e| self.cache.unwritable(&format!("{}: {e}", self.path.display())))
     }
-}
-
-#[cfg(unix)]
-fn read_at(file: &File, at: u64, out: &mut [u8]) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, out, at)
 }
 
 #[cfg(unix)]
@@ -343,17 +339,6 @@ fn read_new_at(file: &File, at: u64, length: usize) -> io::Result<Vec<u8>> {
 }
 
 #[cfg(not(unix))]
-fn read_at(file: &File, mut at: u64, mut out: &mut [u8]) -> io::Result<()> {
-    while !out.is_empty() {
-        match std::os::windows::fs::FileExt::seek_read(file, out, at)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => (at, out) = (at + read as u64, &mut out[read..]),
-        }
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
 fn write_at(file: &File, mut at: u64, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         let written = std::os::windows::fs::FileExt::seek_write(file, bytes, at)?;
@@ -365,7 +350,7 @@ fn write_at(file: &File, mut at: u64, mut bytes: &[u8]) -> io::Result<()> {
 #[cfg(not(unix))]
 fn read_new_at(file: &File, at: u64, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; length];
-    read_at(file, at, &mut bytes).map(|()| bytes)
+    file.read_at(at, &mut bytes).map(|()| bytes)
 }
 
 #[cfg(test)]

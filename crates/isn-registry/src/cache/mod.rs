@@ -206,11 +206,11 @@ impl Cache {
         self.root.join(TABLES).join(index.to_string())
     }
 
-    /// Returns the table of an index, of at most `cap` bytes, unchecked, and marks it as used.
-    pub fn table(&self, index: &Digest, cap: u64) -> Option<Vec<u8>> {
-        let bytes = self.look_at_table(index, cap)?;
+    /// Opens the table of an index, which is unchecked, and marks it as used.
+    pub(crate) fn table(&self, index: &Digest) -> Option<File> {
+        let file = self.look_at_table(index)?;
         self.mark_used(&self.table_path(index));
-        Some(bytes)
+        Some(file)
     }
 
     /// Whether there is a table of an index.
@@ -219,23 +219,15 @@ impl Cache {
     }
 
     /// As [`Cache::table`], without marking the table as used.
-    pub(crate) fn look_at_table(&self, index: &Digest, cap: u64) -> Option<Vec<u8>> {
-        self.read(&self.table_path(index), cap)
+    pub(crate) fn look_at_table(&self, index: &Digest) -> Option<File> {
+        self.open(&self.table_path(index)).ok()?
     }
 
-    /// Keeps the table of an index; replaces an older one.
-    ///
-    /// # Errors
-    /// Fails if the cache cannot be written to.
-    pub(crate) fn keep_table(&self, index: &Digest, bytes: &[u8]) -> Result<()> {
-        self.put(&self.table_path(index), bytes)
-    }
-
-    /// As [`Cache::keep_table`], of a table that `write` passes on piece by piece.
+    /// Keeps the table of an index, which `write` passes on piece by piece; replaces an older one.
     ///
     /// # Errors
     /// Fails if the cache cannot be written to, or as `write` does.
-    pub(crate) fn keep_table_by(
+    pub(crate) fn keep_table(
         &self,
         index: &Digest,
         write: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>,

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use super::{Dataset, Scratch};
 use isn_format::augment::{Augment, Crop};
 use isn_format::error::{Error, Result};
+use isn_format::table::Entry;
 use isn_pixels::{SampleOrder, View};
 
 /// What to put into a batch.
@@ -41,8 +42,9 @@ impl Dataset {
                 let next = work.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let Some((&image, out)) = next else { break };
                 let image = image as usize;
-                let size = self.size(image)?;
-                let view = self.view_of(image, size, batch)?;
+                let entry = self.entry(image)?;
+                let size = (entry.record.width, entry.record.height);
+                let view = view_of(&entry, batch)?;
                 if let Some((rows, at, is_whole)) = self.row_for(image, size, batch) {
                     let (part, mirrored) = ((at.width, at.height), view.mirrored);
                     let view = if is_whole { View { corner: (0, 0), part, ..view } } else { view };
@@ -55,11 +57,13 @@ impl Dataset {
                     scratch.row.resize(at.length() as usize, 0);
                     self.read_row(rows, image, &at, &mut scratch.row)?;
                     let Scratch { images, row, .. } = &mut scratch;
-                    images.view_of_pixels(row, part, &view, out).map_err(|e| self.other_pixels(image, e))?;
+                    images
+                        .view_of_pixels(row, part, &view, out)
+                        .map_err(|e| self.other_pixels(&entry.path, e))?;
                     continue;
                 }
-                self.read(self.verify, image, &mut scratch, |file, images| {
-                    images.view(file, size, &view, out).map_err(|e| self.other_pixels(image, e))
+                self.read(self.verify, (image, &entry), &mut scratch, |file, images| {
+                    images.view(file, size, &view, out).map_err(|e| self.other_pixels(&entry.path, e))
                 })?;
             }
             if let Ok(mut kept) = self.scratch.try_lock() {
@@ -81,22 +85,23 @@ impl Dataset {
             ended
         })
     }
+}
 
-    pub(super) fn view_of(&self, image: usize, size: (u32, u32), batch: &Batch) -> Result<View> {
-        let path = self.path(image);
-        let (window, mirrored) = batch.augment.choose(batch.seed, batch.epoch, path, size.0, size.1);
-        if batch.augment.crop == Crop::None && size != batch.image_size {
-            let (has, first) =
-                (format!("{}x{}", size.0, size.1), format!("{}x{}", batch.image_size.0, batch.image_size.1));
-            let why = format!("has {has} pixels and the first image {first}: a batch of both needs a crop");
-            return Err(Error::invalid(path, why));
-        }
-        Ok(View {
-            corner: (window.x, window.y),
-            part: (window.width, window.height),
-            size: batch.image_size,
-            mirrored,
-            layout: batch.layout,
-        })
+/// Returns the part of an image that a batch takes.
+pub(super) fn view_of(entry: &Entry, batch: &Batch) -> Result<View> {
+    let (path, size) = (&entry.path, (entry.record.width, entry.record.height));
+    let (window, mirrored) = batch.augment.choose(batch.seed, batch.epoch, path, size.0, size.1);
+    if batch.augment.crop == Crop::None && size != batch.image_size {
+        let (has, first) =
+            (format!("{}x{}", size.0, size.1), format!("{}x{}", batch.image_size.0, batch.image_size.1));
+        let why = format!("has {has} pixels and the first image {first}: a batch of both needs a crop");
+        return Err(Error::invalid(path, why));
     }
+    Ok(View {
+        corner: (window.x, window.y),
+        part: (window.width, window.height),
+        size: batch.image_size,
+        mirrored,
+        layout: batch.layout,
+    })
 }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use super::batch::view_of;
 use super::{Batch, Dataset, Verify};
 use crate::cache::decoded::{Decoded, Layout, RowAt, length_of};
 use crate::cache::{Cache, Mapped};
@@ -77,9 +78,11 @@ impl Dataset {
         let (layout, offsets) = match size {
             Some(size) => (Layout::of_squares(dataset, images as u64, size), Vec::new()),
             None => {
-                let size =
-                    |row| self.table().record(row).map_or((0, 0), |record| (record.width, record.height));
-                Layout::of_sizes(dataset, (0..images).map(size), &self.rows)
+                let records = self.table().records(0..images);
+                let sizes = records.map(|record| record.map(|record| (record.width, record.height)));
+                let sizes: Vec<(u32, u32)> = self.of_table(sizes.collect())?;
+                let rows: Vec<u32> = self.chosen.ranges().flatten().map(|row| row as u32).collect();
+                Layout::of_sizes(dataset, sizes.into_iter(), &rows)
             }
         };
         loop {
@@ -108,7 +111,7 @@ impl Dataset {
         // Another process may have made some meanwhile.
         let missing = self.not_made(rows)?;
         let places: Vec<(usize, RowAt)> =
-            missing.into_iter().filter_map(|image| Some((image, self.row_at(rows, image)?))).collect();
+            missing.into_iter().filter_map(|image| Some((image, self.row_in(rows, image)?))).collect();
         let needed = places.iter().map(|(_, at)| at.length()).sum();
         if let Some((_, free)) = files::free_space(cache.root()).filter(|&(_, free)| needed > free) {
             let why =
@@ -132,28 +135,28 @@ impl Dataset {
 
     fn not_made(&self, rows: &Rows) -> Result<Vec<usize>> {
         let none = RowAt { row: 0, offset: 0, width: 0, height: 0 };
-        rows.file.not_made((0..self.len()).map(|image| self.row_at(rows, image).unwrap_or(none)))
+        rows.file.not_made((0..self.len()).map(|image| self.row_in(rows, image).unwrap_or(none)))
     }
 
     /// Returns where the row of an image is.
-    fn row_at(&self, rows: &Rows, image: usize) -> Option<RowAt> {
-        let row = *self.rows.get(image)?;
-        match rows.layout.size() {
-            Some(size) => {
-                let offset = rows.layout.square_at(row.into());
-                Some(RowAt { row, offset, width: size, height: size })
-            }
-            None => {
-                let (width, height) = self.size(image).ok()?;
-                Some(RowAt { row, offset: *rows.offsets.get(image)?, width, height })
-            }
-        }
+    fn row_in(&self, rows: &Rows, image: usize) -> Option<RowAt> {
+        let size = if rows.layout.size().is_some() { (0, 0) } else { self.size(image).ok()? };
+        self.row_at(rows, image, size)
+    }
+
+    /// As [`Dataset::row_in`], of an image of this size.
+    fn row_at(&self, rows: &Rows, image: usize, (width, height): (u32, u32)) -> Option<RowAt> {
+        let row = self.chosen.row(image)? as u32;
+        Some(match rows.layout.size() {
+            Some(size) => RowAt { row, offset: rows.layout.square_at(row.into()), width: size, height: size },
+            None => RowAt { row, offset: *rows.offsets.get(image)?, width, height },
+        })
     }
 
     /// Returns where the pixels of a whole image are, if they are kept.
     pub(super) fn whole_row(&self, image: usize, size: (u32, u32)) -> Option<(&Rows, RowAt)> {
         let rows = self.decoded.as_ref()?;
-        let at = self.row_at(rows, image)?;
+        let at = self.row_at(rows, image, size)?;
         (size == (at.width, at.height)).then_some((rows, at))
     }
 
@@ -169,7 +172,7 @@ impl Dataset {
             return Some((rows, at, false));
         }
         let rows = self.decoded.as_ref()?;
-        let at = self.row_at(rows, image)?;
+        let at = self.row_at(rows, image, size)?;
         let is_square = batch.augment.crop == Crop::Centre && rows.layout.size().is_some();
         (is_square && batch.image_size == (at.width, at.height)).then_some((rows, at, true))
     }
@@ -184,9 +187,12 @@ impl Dataset {
         }
         let found = match size {
             None => self.whole_row(image, self.size(image)?),
-            Some(side) => self
-                .row_for(image, self.size(image)?, &square(side))
-                .and_then(|(rows, at, _)| ((side, side) == (at.width, at.height)).then_some((rows, at))),
+            // Where squares are kept, the size of the image does not matter.
+            Some(side) => {
+                let size = if self.is_of_squares(side) { (side, side) } else { self.size(image)? };
+                self.row_for(image, size, &square(side))
+                    .and_then(|(rows, at, _)| ((side, side) == (at.width, at.height)).then_some((rows, at)))
+            }
         };
         let Some((rows, at)) = found else { return Ok(None) };
         if self.is_known(rows, image) {
@@ -195,6 +201,10 @@ impl Dataset {
         let mut pixels = rows.file.read_new(&at)?;
         self.check_row(rows, image, &at, &mut pixels)?;
         Ok(Some(pixels))
+    }
+
+    fn is_of_squares(&self, side: u32) -> bool {
+        self.decoded.as_ref().is_some_and(|rows| rows.layout.size() == Some(side))
     }
 
     /// Reads a row into `out`, which has its length.
@@ -229,15 +239,16 @@ impl Dataset {
 
     /// Decodes the row of an image from its file, whose bytes are checked whatever [`Verify`] says.
     fn decode(&self, rows: &Rows, image: usize, out: &mut [u8]) -> Result<()> {
-        let size = self.size(image)?;
-        let view = rows.layout.size().map(|side| self.view_of(image, size, &square(side))).transpose()?;
+        let entry = self.entry(image)?;
+        let size = (entry.record.width, entry.record.height);
+        let view = rows.layout.size().map(|side| view_of(&entry, &square(side))).transpose()?;
         let verify = if self.verify == Verify::Never { Verify::Once } else { self.verify };
-        self.with_file_by(verify, image, |file, images| {
+        self.with_file(verify, image, &entry, |file, images| {
             let decoded = match &view {
                 None => images.pixels(file, size.0, size.1, out),
                 Some(view) => images.view(file, size, view, out),
             };
-            decoded.map_err(|e| self.other_pixels(image, e))
+            decoded.map_err(|e| self.other_pixels(&entry.path, e))
         })
     }
 }

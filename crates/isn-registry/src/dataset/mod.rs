@@ -4,14 +4,15 @@
 //! position that another relies on.
 
 mod batch;
+mod chosen;
 mod decoded;
 mod places;
 
-use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 pub use batch::Batch;
+pub use chosen::Chosen;
 pub use places::{IN_TREE, Places};
 
 use self::decoded::Rows;
@@ -22,7 +23,8 @@ use isn_format::description::Description;
 use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Result};
 use isn_format::shard::FrameReader;
-use isn_format::table::{Record, Table};
+use isn_format::split::Split;
+use isn_format::table::{Entry, FrameAt, Record, Table};
 use isn_format::tree::Selection;
 use isn_pixels::ImageReader;
 use rayon::prelude::*;
@@ -79,9 +81,8 @@ pub struct Dataset {
     description: Description<Table>,
     warnings: Vec<String>,
     unsigned: &'static [&'static str],
-    /// The row in the table of each image of the selection.
-    rows: Vec<u32>,
-    labels: Vec<u32>,
+    /// The images of the selection.
+    chosen: Chosen,
     places: Places,
     verify: Verify,
     /// One bit for each image of the selection: whether its bytes were found right.
@@ -92,6 +93,8 @@ pub struct Dataset {
     basis: Basis,
     /// The number of files of the cache that were set aside.
     set_aside: AtomicU32,
+    /// Whether damage of the table was found.
+    is_table_damaged: AtomicBool,
     /// The pixels of its images, if they are kept.
     decoded: Option<Rows>,
 }
@@ -118,9 +121,9 @@ pub struct Parts {
     pub warnings: Vec<String>,
     /// The properties that no trusted key vouches for.
     pub unsigned: &'static [&'static str],
-    /// The rows of the selected images.
-    pub rows: Vec<u32>,
-    /// Where the images are, in the order of `rows`.
+    /// The selected images.
+    pub chosen: Chosen,
+    /// Where they are.
     pub places: Places,
     /// How the places are known.
     pub basis: Basis,
@@ -131,15 +134,9 @@ pub struct Parts {
 impl Dataset {
     /// Makes a dataset of its parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { identity, part, index, description, warnings, unsigned, rows, places, basis, verify } =
+        let Parts { identity, part, index, description, warnings, unsigned, chosen, places, basis, verify } =
             parts;
-        let (table, classes) = (description.rows(), description.classes());
-        let ranks: HashMap<&str, u32> =
-            (0u32..).zip(classes).map(|(rank, class)| (class.id.as_str(), rank)).collect();
-        // A description has only images of its own classes.
-        let label = |&row: &u32| ranks[table.path(row as usize).split('/').nth(1).unwrap_or_default()];
-        let labels = rows.iter().map(label).collect();
-        let verified = (0..rows.len().div_ceil(8)).map(|_| AtomicU8::new(0)).collect();
+        let verified = (0..chosen.len().div_ceil(8)).map(|_| AtomicU8::new(0)).collect();
         let (scratch, checks) = (Mutex::default(), AtomicU32::new(0));
         Dataset {
             identity,
@@ -148,8 +145,7 @@ impl Dataset {
             description,
             warnings,
             unsigned,
-            rows,
-            labels,
+            chosen,
             places,
             verify,
             verified,
@@ -157,6 +153,7 @@ impl Dataset {
             checks,
             basis,
             set_aside: AtomicU32::new(0),
+            is_table_damaged: AtomicBool::new(false),
             decoded: None,
         }
     }
@@ -172,7 +169,7 @@ impl Dataset {
     /// # Errors
     /// As [`Dataset::file`].
     pub(crate) fn check(&self, jobs: usize) -> Result<()> {
-        let check = |image| self.with_file(image, |_, _| Ok(()));
+        let check = |image| self.with_file(self.verify, image, &self.entry(image)?, |_, _| Ok(()));
         crate::parallel::pool(jobs)?.install(|| (0..self.len()).into_par_iter().try_for_each(check))
     }
 
@@ -203,28 +200,56 @@ impl Dataset {
 
     /// The number of images.
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.chosen.len()
     }
 
     /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.chosen.is_empty()
     }
 
     /// The label of each image: the rank of its class.
-    pub fn labels(&self) -> &[u32] {
-        &self.labels
+    pub fn labels(&self) -> impl Iterator<Item = u32> {
+        self.chosen.labels()
+    }
+
+    /// The label of an image.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there is no such image.
+    pub fn label(&self, image: usize) -> Result<u32> {
+        self.chosen.label(image).ok_or_else(|| self.no_such(image))
+    }
+
+    /// The split of an image.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there is no such image.
+    pub fn split(&self, image: usize) -> Result<Split> {
+        self.chosen.split(image).ok_or_else(|| self.no_such(image))
     }
 
     /// The path of an image in the tree: `split/class/stem.ext`.
-    pub fn path(&self, image: usize) -> &str {
-        self.rows.get(image).map_or("", |&row| self.table().path(row as usize))
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there is no such image; [`Error::Integrity`] if the table is damaged there.
+    pub fn path(&self, image: usize) -> Result<String> {
+        Ok(self.entry(image)?.path)
+    }
+
+    /// The paths of all images.
+    ///
+    /// # Errors
+    /// As [`Dataset::path`].
+    pub fn paths(&self) -> impl Iterator<Item = Result<String>> {
+        let entries = self.chosen.ranges().flat_map(|rows| self.table().entries(rows));
+        entries.map(|entry| Ok(self.of_table(entry)?.path))
     }
 
     /// The width and height of an image, in pixels.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if there is no such image.
+    /// As [`Dataset::path`].
     pub fn size(&self, image: usize) -> Result<(u32, u32)> {
         let record = self.record(image)?;
         Ok((record.width, record.height))
@@ -233,7 +258,7 @@ impl Dataset {
     /// The length of an image's file, in bytes.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if there is no such image.
+    /// As [`Dataset::path`].
     pub fn length(&self, image: usize) -> Result<u64> {
         Ok(self.record(image)?.length)
     }
@@ -241,10 +266,9 @@ impl Dataset {
     /// The BLAKE3 of an image's file, by the index.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if there is no such image.
+    /// As [`Dataset::path`].
     pub fn blake3(&self, image: usize) -> Result<Digest> {
-        let digest = self.rows.get(image).and_then(|&row| self.table().blake3(row as usize));
-        digest.ok_or_else(|| self.no_such(image))
+        Ok(self.entry(image)?.blake3)
     }
 
     /// How many times an image's bytes were checked against the index so far.
@@ -269,7 +293,7 @@ impl Dataset {
     /// [`Error::Invalid`] if there is no such image; [`Error::Integrity`] if its bytes are wrong;
     /// [`Error::Io`] if they cannot be read.
     pub fn file(&self, image: usize) -> Result<Vec<u8>> {
-        self.with_file(image, |file, _| Ok(file.to_vec()))
+        self.with_file(self.verify, image, &self.entry(image)?, |file, _| Ok(file.to_vec()))
     }
 
     /// Writes the pixels of an image to `out`, which must have `height × width × 3` bytes.
@@ -277,14 +301,18 @@ impl Dataset {
     /// # Errors
     /// As [`Dataset::file`]; [`Error::Integrity`] also if the image cannot be decoded to pixels of its size.
     pub fn pixels(&self, image: usize, out: &mut [u8]) -> Result<()> {
-        let (width, height) = self.size(image)?;
-        if let Some((rows, at)) = self.whole_row(image, (width, height))
-            && out.len() as u64 == at.length()
-        {
-            return self.read_row(rows, image, &at, out);
+        if self.decoded.is_some() {
+            let (width, height) = self.size(image)?;
+            if let Some((rows, at)) = self.whole_row(image, (width, height))
+                && out.len() as u64 == at.length()
+            {
+                return self.read_row(rows, image, &at, out);
+            }
         }
-        self.with_file(image, |file, images| {
-            images.pixels(file, width, height, out).map_err(|e| self.other_pixels(image, e))
+        let entry = self.entry(image)?;
+        let Record { width, height, .. } = entry.record;
+        self.with_file(self.verify, image, &entry, |file, images| {
+            images.pixels(file, width, height, out).map_err(|e| self.other_pixels(&entry.path, e))
         })
     }
 
@@ -292,22 +320,44 @@ impl Dataset {
         self.description.rows()
     }
 
+    fn row_of(&self, image: usize) -> Result<usize> {
+        self.chosen.row(image).ok_or_else(|| self.no_such(image))
+    }
+
+    fn entry(&self, image: usize) -> Result<Entry> {
+        self.of_table(self.table().entry(self.row_of(image)?))
+    }
+
     fn record(&self, image: usize) -> Result<Record> {
-        let record = self.rows.get(image).and_then(|&row| self.table().record(row as usize));
-        record.ok_or_else(|| self.no_such(image))
+        self.of_table(self.table().record(self.row_of(image)?))
+    }
+
+    /// Acts on damage of the table where it is read: it is set aside, and made anew when the version is
+    /// opened again.
+    fn of_table<T>(&self, read: Result<T>) -> Result<T> {
+        let (Err(Error::Integrity { .. }), Some((cache, index))) =
+            (&read, self.places.cache().zip(self.index))
+        else {
+            return read;
+        };
+        // What is there later is another table.
+        if !self.is_table_damaged.swap(true, Ordering::Relaxed) {
+            self.set_aside.fetch_add(u32::from(cache.set_aside_table(&index)), Ordering::Relaxed);
+        }
+        read.map_err(|e| e.at(At::Cache))
     }
 
     /// Acts on wrong bytes. A piece of the cache that is damaged, or that disagrees with packs known to be
     /// right, is set aside. Otherwise the piece, the table, the packs or a tree may be wrong: then the table
     /// is set aside, and the cache notes that the version must be checked when it is opened next, so that
     /// lying packs do not cost a good piece.
-    fn doubt(&self, image: usize, error: &Error) {
+    fn doubt(&self, image: usize, frame: Option<&FrameAt>, error: &Error) {
         if !matches!(error, Error::Integrity { .. }) {
             return;
         }
         if let Some(cache) = self.places.cache() {
             let is_checked = self.basis == Basis::CheckedPacks;
-            if let Some(piece) = self.places.piece(image)
+            if let Some(piece) = self.places.piece(image, frame)
                 && cache.set_aside_piece(piece, is_checked)
             {
                 self.set_aside.fetch_add(u32::from(!piece.exists()), Ordering::Relaxed);
@@ -324,12 +374,12 @@ impl Dataset {
     }
 
     /// Returns the error for an image whose bytes are right, but whose pixels are not as the table says.
-    fn other_pixels(&self, image: usize, why: impl std::fmt::Display) -> Error {
+    fn other_pixels(&self, path: &str, why: impl std::fmt::Display) -> Error {
         if !self.set_aside_table() {
-            return Error::integrity(self.path(image), why);
+            return Error::integrity(path, why);
         }
         self.set_aside.fetch_add(1, Ordering::Relaxed);
-        Error::integrity(format!("the cache's table, {}", self.path(image)), why).at(At::Cache)
+        Error::integrity(format!("the cache's table, {path}"), why).at(At::Cache)
     }
 
     fn no_such(&self, image: usize) -> Error {
@@ -338,20 +388,13 @@ impl Dataset {
 
     fn with_file<T>(
         &self,
-        image: usize,
-        take: impl FnOnce(&[u8], &mut ImageReader) -> Result<T>,
-    ) -> Result<T> {
-        self.with_file_by(self.verify, image, take)
-    }
-
-    fn with_file_by<T>(
-        &self,
         verify: Verify,
         image: usize,
+        entry: &Entry,
         take: impl FnOnce(&[u8], &mut ImageReader) -> Result<T>,
     ) -> Result<T> {
         let mut scratch = self.take_scratch()?;
-        let taken = self.read(verify, image, &mut scratch, take);
+        let taken = self.read(verify, (image, entry), &mut scratch, take);
         // After a fork, a thread that no longer exists may hold the lock, so this does not wait for it.
         if let Ok(mut kept) = self.scratch.try_lock() {
             kept.push(scratch);
@@ -370,15 +413,14 @@ impl Dataset {
     fn read<T>(
         &self,
         verify: Verify,
-        image: usize,
+        (image, entry): (usize, &Entry),
         scratch: &mut Scratch,
         take: impl FnOnce(&[u8], &mut ImageReader) -> Result<T>,
     ) -> Result<T> {
-        let (record, blake3) = (self.record(image)?, self.blake3(image)?);
+        let Entry { path, blake3, record } = entry;
         let Scratch { frame, frames, images, .. } = scratch;
-        let frame_length = record.frame.map(|at| at.length);
-        let read = self.places.read(image, frame_length, record.length, frame);
-        let read = read.inspect_err(|e| self.doubt(image, e))?;
+        let (read, at) = (self.places.read(image, record, frame), record.frame.as_ref());
+        let read = read.inspect_err(|e| self.doubt(image, at, e))?;
         let (bits, bit) = (&self.verified[image / 8], 1 << (image % 8));
         let is_known = match verify {
             Verify::Never => true,
@@ -389,20 +431,20 @@ impl Dataset {
             self.checks.fetch_add(1, Ordering::Relaxed);
         }
         // The empty names would only appear in messages, which `fault` replaces.
-        let checked = match (read, record.frame) {
-            (Bytes::Frame(frame), _) if is_known => frames.unchecked("", frame, &blake3, record.length),
-            (Bytes::Frame(frame), Some(at)) => frames.image("", frame, &at.blake3, &blake3, record.length),
-            (Bytes::Image(file), _) if is_known || Digest::of(file) == blake3 => Ok(file),
+        let checked = match (read, at) {
+            (Bytes::Frame(frame), _) if is_known => frames.unchecked("", frame, blake3, record.length),
+            (Bytes::Frame(frame), Some(at)) => frames.image("", frame, &at.blake3, blake3, record.length),
+            (Bytes::Image(file), _) if is_known || Digest::of(file) == *blake3 => Ok(file),
             (Bytes::Image(_), _) => {
                 Err(Error::integrity("", format!("is not the image of the index, {blake3}")))
             }
-            (Bytes::Frame(_), None) => Err(Error::Internal(format!("{} has no place", self.path(image)))),
+            (Bytes::Frame(_), None) => Err(Error::Internal(format!("{path} has no place"))),
         };
         let checked = checked.map_err(|e| match e {
-            Error::Integrity { why, .. } => self.places.fault(image, &why),
+            Error::Integrity { why, .. } => self.places.fault(image, at, &why),
             e => e,
         });
-        let file = checked.inspect_err(|e| self.doubt(image, e))?;
+        let file = checked.inspect_err(|e| self.doubt(image, at, e))?;
         if !is_known {
             bits.fetch_or(bit, Ordering::Relaxed);
         }

@@ -1,5 +1,6 @@
 //! Where images are: in shards, in files or in memory, which are read at an offset; or in files of trees.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -12,18 +13,19 @@ use crate::transport::AtHand;
 use crate::transport::folder::unreadable;
 use isn_format::error::{At, Error, Result};
 use isn_format::object::ObjectRef;
-use isn_format::table::FrameAt;
+use isn_format::table::{Extent, FrameAt, ReadAt as _, Record};
 
 /// The maximum number of files kept open: a process may often have only 1,024 open, and others need most of
 /// them.
 const MOST_OPEN: usize = 256;
 
-/// Shards, pieces and trees, and where in them each image of a selection is.
+/// Shards, pieces and trees, in which the images of a selection are.
 #[derive(Default)]
 pub struct Places {
-    sources: Vec<Source>,
-    /// For each image, its source and the offset in it.
-    at: Vec<(u32, u64)>,
+    /// What is at hand of each shard of the table, sorted by start.
+    shards: Vec<Vec<Source>>,
+    /// The images that are files of a tree.
+    files: HashMap<usize, PathBuf>,
     open: AtomicUsize,
     /// The cache that the pieces are in.
     cache: Option<Cache>,
@@ -31,7 +33,7 @@ pub struct Places {
     in_build: bool,
 }
 
-/// A byte range of a shard, or an image of a tree.
+/// A byte range of a shard.
 struct Source {
     kind: Kind,
     /// The range.
@@ -47,8 +49,14 @@ enum Kind {
         is_piece: bool,
         open: RwLock<Option<File>>,
     },
-    /// An image of a tree.
-    Image(PathBuf),
+}
+
+/// Where an image is.
+enum Place<'p> {
+    /// In a file of a tree.
+    Image(&'p Path),
+    /// In a part of a shard, from this byte of the part on.
+    Frame(&'p Source, u64),
 }
 
 /// What was read of an image.
@@ -59,147 +67,164 @@ pub(super) enum Bytes<'b> {
     Image(&'b [u8]),
 }
 
+/// Tells where a whole shard is, if it is at hand.
+pub trait Finds: Fn(&ObjectRef) -> Option<AtHand> {}
+
+impl<F: Fn(&ObjectRef) -> Option<AtHand>> Finds for F {}
+
 impl Places {
-    /// Finds where so many frames can be read, and returns the numbers of the frames that are nowhere.
-    /// `frame` returns `None` for one that no pack contains. `at_hand` returns where a whole shard is; other
-    /// shards are looked for in the cache.
+    /// Finds where frames can be read, and returns the numbers of the frames that are nowhere. `frames` has
+    /// `None` for one that no pack contains. `at_hand` returns where a whole shard is; other shards are
+    /// looked for in the cache.
+    ///
+    /// # Errors
+    /// The first of `frames`.
     pub fn find(
         shards: &[ObjectRef],
-        count: usize,
-        frame: impl Fn(usize) -> Option<FrameAt>,
-        at_hand: impl Fn(&ObjectRef) -> Option<AtHand>,
+        frames: impl Iterator<Item = Result<Option<FrameAt>>>,
+        at_hand: impl Finds,
         cache: Option<&Cache>,
-    ) -> (Places, Vec<usize>) {
-        let at = vec![(0, 0); count];
-        let mut places = Places { cache: cache.cloned(), at, ..Places::default() };
-        let missing = places.look(shards, frame, 0..count, at_hand, cache);
-        (places, missing)
+    ) -> Result<(Places, Vec<usize>)> {
+        let mut places = Places { cache: cache.cloned(), ..Places::default() };
+        let missing = places.look(shards, frames.enumerate(), at_hand, cache)?;
+        Ok((places, missing))
     }
 
     /// As [`Places::find`], for some of the frames, by number. The others keep their places.
+    ///
+    /// # Errors
+    /// As [`Places::find`].
     pub fn look(
         &mut self,
         shards: &[ObjectRef],
-        frame: impl Fn(usize) -> Option<FrameAt>,
-        numbers: impl IntoIterator<Item = usize>,
-        at_hand: impl Fn(&ObjectRef) -> Option<AtHand>,
+        frames: impl Iterator<Item = (usize, Result<Option<FrameAt>>)>,
+        at_hand: impl Finds,
         cache: Option<&Cache>,
-    ) -> Vec<usize> {
-        // The sources of each shard, sorted by start.
-        let mut known: Vec<Option<Vec<u32>>> = vec![None; shards.len()];
-        let (mut missing, mut last) = (Vec::new(), 0u32);
-        for number in numbers {
-            let frame = frame(number);
-            let shard = frame.and_then(|frame| shards.get(frame.shard as usize));
-            let (Some(frame), Some(shard)) = (frame, shard) else {
-                missing.push(number);
-                continue;
-            };
-            let sources = &mut known[frame.shard as usize];
-            let sources = sources.get_or_insert_with(|| self.add(shard, &at_hand, cache));
-            let end = frame.offset.saturating_add(frame.length);
-            let has = |&source: &u32| {
-                let source = &self.sources[source as usize];
-                source.start <= frame.offset && end <= source.end
-            };
-            // Neighbouring frames are mostly in the same file.
-            let found = Some(last).filter(|last| sources.contains(last) && has(last));
-            match found.or_else(|| sources.iter().copied().find(has)) {
-                Some(source) => {
-                    last = source;
-                    self.at[number] = (source, frame.offset - self.sources[source as usize].start);
+    ) -> Result<Vec<usize>> {
+        let (mut missing, mut is_known) = (Vec::new(), vec![false; shards.len()]);
+        for (number, frame) in frames {
+            let frame = frame?;
+            if let Some((frame, shard)) = frame.and_then(|at| Some((at, shards.get(at.shard as usize)?))) {
+                if !std::mem::replace(&mut is_known[frame.shard as usize], true) {
+                    self.add((frame.shard, shard), &at_hand, cache);
                 }
-                None => missing.push(number),
+                if self.source(&frame).is_some() {
+                    continue;
+                }
             }
+            missing.push(number);
         }
-        missing
+        Ok(missing)
     }
 
-    fn add(
-        &mut self,
-        shard: &ObjectRef,
-        at_hand: &impl Fn(&ObjectRef) -> Option<AtHand>,
+    /// Finds where all frames within these bytes of shards can be read. Returns `None` if a part of them is
+    /// nowhere: then frames must be looked for one by one. A piece of the cache has whole frames.
+    pub fn covering<'t>(
+        shards: &[ObjectRef],
+        extents: impl Iterator<Item = &'t Extent>,
+        at_hand: impl Finds,
         cache: Option<&Cache>,
-    ) -> Vec<u32> {
-        let first = self.sources.len() as u32;
+    ) -> Option<Places> {
+        let mut places = Places { cache: cache.cloned(), ..Places::default() };
+        let mut is_known = vec![false; shards.len()];
+        for Extent { shard: number, bytes, .. } in extents {
+            let shard = shards.get(*number as usize)?;
+            if !std::mem::replace(&mut is_known[*number as usize], true) {
+                places.add((*number, shard), &at_hand, cache);
+            }
+            let covered = places.shards[*number as usize]
+                .iter()
+                .fold(bytes.start, |end, source| if source.start <= end { end.max(source.end) } else { end });
+            if covered < bytes.end {
+                return None;
+            }
+        }
+        Some(places)
+    }
+
+    fn add(&mut self, (number, shard): (u32, &ObjectRef), at_hand: &impl Finds, cache: Option<&Cache>) {
+        let number = number as usize;
+        if self.shards.len() <= number {
+            self.shards.resize_with(number + 1, Vec::new);
+        }
+        let sources = &mut self.shards[number];
         let file = |path, is_piece| Kind::File { path, is_piece, open: RwLock::default() };
         match at_hand(shard) {
             Some(AtHand::Memory(bytes)) => {
-                self.sources.push(Source { kind: Kind::Memory(bytes), start: 0, end: bytes.len() as u64 });
+                sources.push(Source { kind: Kind::Memory(bytes), start: 0, end: bytes.len() as u64 });
             }
             Some(AtHand::File(path)) => {
-                self.sources.push(Source { kind: file(path, false), start: 0, end: shard.length });
+                sources.push(Source { kind: file(path, false), start: 0, end: shard.length });
             }
             None => {
                 for piece in cache.map(|cache| cache.pieces(&shard.blake3)).unwrap_or_default() {
                     // The cache keeps longest what was used last.
                     let _ = cache.map(|cache| cache.used(&piece));
                     let (start, end) = (piece.range.start, piece.range.end);
-                    self.sources.push(Source { kind: file(piece.path, true), start, end });
+                    sources.push(Source { kind: file(piece.path, true), start, end });
                 }
             }
         }
-        (first..self.sources.len() as u32).collect()
+        sources.sort_by_key(|source| source.start);
     }
 
     /// The places of images that are files.
     pub fn of_files(paths: impl IntoIterator<Item = PathBuf>) -> Places {
-        let source = |path| Source { kind: Kind::Image(path), start: 0, end: u64::MAX };
-        let sources: Vec<Source> = paths.into_iter().map(source).collect();
-        let at = (0..sources.len() as u32).map(|source| (source, 0)).collect();
-        Places { sources, at, ..Places::default() }
+        Places { files: paths.into_iter().enumerate().collect(), ..Places::default() }
     }
 
     /// Makes an image the file of a tree.
     pub(crate) fn set_file(&mut self, image: usize, path: PathBuf) {
-        let source = self.sources.len() as u32;
-        if let Some(at) = self.at.get_mut(image) {
-            *at = (source, 0);
-            self.sources.push(Source { kind: Kind::Image(path), start: 0, end: u64::MAX });
-        }
+        self.files.insert(image, path);
     }
 
-    /// Reads an image's frame of `frame` bytes, or its file of `length` bytes, into `buffer`.
+    fn source(&self, frame: &FrameAt) -> Option<&Source> {
+        let sources = self.shards.get(frame.shard as usize)?;
+        let end = frame.offset.saturating_add(frame.length);
+        let before = sources.partition_point(|source| source.start <= frame.offset);
+        sources[..before].iter().rev().find(|source| end <= source.end)
+    }
+
+    fn place(&self, image: usize, frame: Option<&FrameAt>) -> Option<Place<'_>> {
+        if let Some(path) = self.files.get(&image) {
+            return Some(Place::Image(path));
+        }
+        let (source, frame) = frame.and_then(|frame| Some((self.source(frame)?, frame)))?;
+        Some(Place::Frame(source, frame.offset - source.start))
+    }
+
+    /// Reads an image's frame, or its file, into `buffer`.
     pub(super) fn read<'b>(
         &self,
         image: usize,
-        frame: Option<u64>,
-        length: u64,
+        record: &Record,
         buffer: &'b mut Vec<u8>,
     ) -> Result<Bytes<'b>> {
-        let place =
-            self.at.get(image).and_then(|&(source, at)| Some((self.sources.get(source as usize)?, at)));
-        let nowhere = || Error::Internal(format!("image {image} has no place"));
-        let (source, at) = place.ok_or_else(nowhere)?;
-        if let Kind::Image(path) = &source.kind {
-            let wrong = |has: u64| {
-                Error::integrity(in_tree(path), format!("has {has} bytes, the index says {length}"))
-                    .at(At::Tree)
-            };
-            let mut file = files::open(path)?;
-            buffer.clear();
-            // One byte more than expected, so that a longer file is noticed.
-            let read = file.by_ref().take(length.saturating_add(1)).read_to_end(buffer);
-            return match read.map_err(Error::io("read", path))? as u64 {
-                has if has == length => Ok(Bytes::Image(buffer)),
-                has => Err(wrong(has)),
-            };
-        }
-        let length = frame.ok_or_else(nowhere)? as usize;
-        match &source.kind {
-            Kind::Memory(bytes) => {
-                let frame = bytes.get(at as usize..).and_then(|rest| rest.get(..length));
-                frame.map(Bytes::Frame).ok_or_else(|| Error::Internal("a frame outside of its shard".into()))
-            }
-            Kind::File { path, is_piece, open } => {
-                if buffer.len() < length {
-                    buffer.resize(length, 0);
+        let frame = record.frame.as_ref();
+        match self.place(image, frame) {
+            Some(Place::Image(path)) => read_image(path, record.length, buffer).map(Bytes::Image),
+            Some(Place::Frame(source, at)) => {
+                let length = frame.map_or(0, |frame| frame.length) as usize;
+                match &source.kind {
+                    Kind::Memory(bytes) => {
+                        let frame = bytes.get(at as usize..).and_then(|rest| rest.get(..length));
+                        let outside = || Error::Internal("a frame outside of its shard".into());
+                        frame.map(Bytes::Frame).ok_or_else(outside)
+                    }
+                    Kind::File { path, is_piece, open } => {
+                        if buffer.len() < length {
+                            buffer.resize(length, 0);
+                        }
+                        let buffer = &mut buffer[..length];
+                        self.read_file(path, *is_piece, open, at, buffer)?;
+                        Ok(Bytes::Frame(buffer))
+                    }
                 }
-                let buffer = &mut buffer[..length];
-                self.read_file(path, *is_piece, open, at, buffer)?;
-                Ok(Bytes::Frame(buffer))
             }
-            Kind::Image(_) => Err(nowhere()),
+            // What was looked at when it was opened said that it is there.
+            None => {
+                Err(Error::integrity("the cache's table", "leads to bytes that are nowhere").at(At::Cache))
+            }
         }
     }
 
@@ -212,7 +237,7 @@ impl Places {
         buffer: &mut [u8],
     ) -> Result<()> {
         let read = |file: &File, buffer: &mut [u8]| {
-            read_at(file, at, buffer).map_err(|e| match e.kind() {
+            file.read_at(at, buffer).map_err(|e| match e.kind() {
                 io::ErrorKind::UnexpectedEof => {
                     Error::integrity(in_shard(path), "ends too early").at(self.whose(is_piece))
                 }
@@ -270,23 +295,36 @@ impl Places {
     }
 
     /// The path of the piece that an image is read from, if it is read from one.
-    pub(super) fn piece(&self, image: usize) -> Option<&Path> {
-        let source = self.at.get(image).and_then(|&(source, _)| self.sources.get(source as usize));
-        match &source?.kind {
-            Kind::File { path, is_piece: true, .. } => Some(path),
+    pub(super) fn piece(&self, image: usize, frame: Option<&FrameAt>) -> Option<&Path> {
+        match self.place(image, frame)? {
+            Place::Frame(Source { kind: Kind::File { path, is_piece: true, .. }, .. }, _) => Some(path),
             _ => None,
         }
     }
 
     /// The error for wrong bytes of an image; it names the file that they are from.
-    pub(super) fn fault(&self, image: usize, why: &str) -> Error {
-        let source = self.at.get(image).and_then(|&(source, _)| self.sources.get(source as usize));
-        match source.map(|source| &source.kind) {
-            Some(Kind::File { path, is_piece, .. }) => {
+    pub(super) fn fault(&self, image: usize, frame: Option<&FrameAt>, why: &str) -> Error {
+        match self.place(image, frame) {
+            Some(Place::Frame(Source { kind: Kind::File { path, is_piece, .. }, .. }, _)) => {
                 Error::integrity(in_shard(path), why).at(self.whose(*is_piece))
             }
-            Some(Kind::Image(path)) => Error::integrity(in_tree(path), why).at(At::Tree),
+            Some(Place::Image(path)) => Error::integrity(in_tree(path), why).at(At::Tree),
             _ => Error::integrity("shard of the bundled registry", why).at(At::Registry),
+        }
+    }
+}
+
+/// Reads an image of a tree, which must have this length.
+fn read_image<'b>(path: &Path, length: u64, buffer: &'b mut Vec<u8>) -> Result<&'b [u8]> {
+    let mut file = files::open(path)?;
+    buffer.clear();
+    // One byte more than expected, so that a longer file is noticed.
+    let read = file.by_ref().take(length.saturating_add(1)).read_to_end(buffer);
+    match read.map_err(Error::io("read", path))? as u64 {
+        has if has == length => Ok(buffer),
+        has => {
+            let why = format!("has {has} bytes, the index says {length}");
+            Err(Error::integrity(in_tree(path), why).at(At::Tree))
         }
     }
 }
@@ -302,20 +340,4 @@ pub const IN_TREE: &str = "in a tree, ";
 /// An image of a tree, for messages.
 fn in_tree(path: &Path) -> String {
     format!("{IN_TREE}{}", path.display())
-}
-
-#[cfg(unix)]
-fn read_at(file: &File, at: u64, buffer: &mut [u8]) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, buffer, at)
-}
-
-#[cfg(windows)]
-fn read_at(file: &File, mut at: u64, mut buffer: &mut [u8]) -> io::Result<()> {
-    while !buffer.is_empty() {
-        match std::os::windows::fs::FileExt::seek_read(file, buffer, at)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => (at, buffer) = (at + read as u64, &mut buffer[read..]),
-        }
-    }
-    Ok(())
 }

@@ -12,7 +12,7 @@ use crate::transport::folder::Folder;
 use isn_format::digest::Digest;
 use isn_format::error::Result;
 use isn_format::index::Images;
-use isn_format::table::Table;
+use isn_format::table::{Check, Table};
 
 /// No index has more rows than this.
 const MAX_IMAGES: u64 = 10_000_000;
@@ -38,8 +38,11 @@ pub fn verify(cache: &Cache, jobs: usize, progress: &dyn Progress) -> Result<(u6
 /// Whether a table agrees with its index and packs. If the cache does not hold all of these, whether the
 /// table is consistent in itself.
 fn is_right(runtime: &Runtime, cache: &Cache, index: &Digest) -> bool {
-    let table = cache.look_at_table(index, Table::max_len(MAX_IMAGES));
-    let Some(table) = table.and_then(|bytes| Table::parse("table", bytes).ok()) else { return false };
+    let Some(file) = cache.look_at_table(index) else { return false };
+    let Ok(table) = Table::open("table", file, Check::Once, MAX_IMAGES) else { return false };
+    if table.check().is_err() {
+        return false;
+    }
     // The cache stores objects as a registry does; its lists of packs are in `hints`.
     let hints = Box::new(Folder::new(&cache.root().join("hints")));
     let registry = Registry::over("the cache".into(), hints).with_cache(Some(cache.clone()));

@@ -219,8 +219,7 @@ impl<'a> Plan<'a> {
         let identity = dataset.identity();
         let (mut splits, mut all, mut shards) = (Vec::new(), Vec::new(), Vec::new());
         for split in Split::ALL {
-            let is_its =
-                |&image: &u32| dataset.path(image as usize).split('/').next() == Some(split.as_str());
+            let is_its = |&image: &u32| dataset.split(image as usize).is_ok_and(|its| its == split);
             let images: Vec<u32> = (0..dataset.len() as u32).filter(is_its).collect();
             if images.is_empty() {
                 continue;
@@ -241,7 +240,7 @@ impl<'a> Plan<'a> {
         if dataset.is_empty() {
             return Err(Error::not_found(Missing::Image, "an image of that selection", &identity.pin));
         }
-        let extension = if dataset.path(0).ends_with(".jpg") { "jpg" } else { "png" };
+        let extension = if dataset.path(0)?.ends_with(".jpg") { "jpg" } else { "png" };
         let about = About {
             identity,
             classes: dataset.classes(),
@@ -307,16 +306,18 @@ impl<'a> Plan<'a> {
             read,
             |at, bytes| {
                 let (bytes, number) = (bytes?, images[at] as usize);
+                let path = self.dataset.path(number)?;
                 // The dimensions are read from the file itself, because a table in the cache is not trusted.
                 let (width, height) = match self.about.pixels {
-                    None => dimensions(&bytes, ExifOrientation::Ignore)
-                        .map_err(|e| Error::integrity(self.dataset.path(number), e))?,
+                    None => {
+                        dimensions(&bytes, ExifOrientation::Ignore).map_err(|e| Error::integrity(&path, e))?
+                    }
                     Some(_) => self.dataset.size(number)?,
                 };
                 let image = Image {
                     number,
-                    path: self.dataset.path(number),
-                    label: self.dataset.labels()[number],
+                    path: &path,
+                    label: self.dataset.label(number)?,
                     blake3: self.dataset.blake3(number)?,
                     width,
                     height,
@@ -349,7 +350,7 @@ fn size_of_all(dataset: &Dataset, size: Option<u32>) -> Result<(u32, u32)> {
     for image in 1..dataset.len() {
         let (width, height) = dataset.size(image)?;
         if (width, height) != first {
-            let (one, other) = (dataset.path(0), dataset.path(image));
+            let (one, other) = (dataset.path(0)?, dataset.path(image)?);
             let why = format!(
                 "an array needs images of one size, and {one} has {} × {} pixels, {other} has {width} × {height}: --size N \
                  takes the largest square in the middle of each, N pixels wide",

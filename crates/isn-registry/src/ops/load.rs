@@ -6,7 +6,7 @@
 mod decoded_tests;
 mod folder;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use crate::cache::Cache;
 use crate::client::Client;
 use crate::client::version_at::VersionAt;
 use crate::client::{complete, complete_part};
-use crate::dataset::{Basis, Dataset, Parts, Places, Verify};
+use crate::dataset::{Basis, Chosen, Dataset, Parts, Places, Verify};
 use crate::files;
 use crate::progress::Progress;
 use crate::registry::{Head, Packs, Registry, Snapshot, layout};
@@ -25,15 +25,16 @@ use crate::steps::images::{self, Carrier};
 use crate::steps::selection::{check_images, check_parts};
 use crate::transport;
 use crate::tree_file::Lists;
-use isn_format::description::Description;
+use isn_format::description::{Description, Rows as _};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, count};
 use isn_format::index::{Full, Images};
 use isn_format::manifest::Manifest;
 use isn_format::object::ObjectKind;
+use isn_format::rel_path::RelPath;
 use isn_format::split::Split;
 use isn_format::sums::Sums;
-use isn_format::table::{FrameAt, Placement, Table};
+use isn_format::table::{Check, Entry, FrameAt, Placement, Run, Table};
 use isn_format::tree::{CLASSES, Selection};
 
 /// What error messages call a table.
@@ -109,10 +110,13 @@ impl Opening<'_> {
     fn images(self, head: Head) -> Result<Dataset> {
         let kept = if self.is_anew || self.is_part(&head) { None } else { self.kept(&head.manifest)? };
         if let Some(description) = kept {
-            let rows = self.select(&head.manifest, &description)?;
-            let (places, missing) = self.places(description.rows(), &rows, true);
-            if missing.is_empty() {
-                return Ok(self.dataset(&head, description, rows, places, Basis::KeptTable));
+            let chosen = self.select(&head.manifest, &description)?;
+            // A table that is damaged where it is looked into is made anew.
+            let found = self.places(description.rows(), &chosen, true);
+            if let Ok((places, missing)) = found
+                && missing.is_empty()
+            {
+                return Ok(self.dataset(&head, description, chosen, places, Basis::KeptTable));
             }
         }
         self.fetched(head)
@@ -131,7 +135,7 @@ impl Opening<'_> {
         &self,
         head: &Head,
         description: Description<Table>,
-        rows: Vec<u32>,
+        chosen: Chosen,
         places: Places,
         basis: Basis,
     ) -> Dataset {
@@ -145,32 +149,41 @@ impl Opening<'_> {
             description,
             warnings,
             unsigned,
-            rows,
+            chosen,
             places,
             basis,
             verify,
         })
     }
 
-    /// Describes the version by its table in the cache. Returns `None` if the table is missing, damaged or of
-    /// another version.
+    /// Describes the version by its table in the cache, which is read where it lies. Returns `None` if the
+    /// table is missing, of another version, or damaged in what is read of it here.
     fn kept(&self, manifest: &Manifest) -> Result<Option<Description<Table>>> {
-        let (index, cap) = (&manifest.objects.index.blake3, Table::max_len(manifest.images));
-        let table = self.client.cache.as_ref().and_then(|cache| cache.table(index, cap));
-        let Some(table) = table.and_then(|bytes| Table::parse(TABLE, bytes).ok()) else { return Ok(None) };
+        let table = self.client.cache.as_ref().and_then(|cache| cache.table(&manifest.objects.index.blake3));
+        let check = if self.options.verify == Verify::Always { Check::Always } else { Check::Once };
+        let table = table.and_then(|file| Table::open(TABLE, file, check, manifest.images).ok());
+        let Some(table) = table else { return Ok(None) };
+        let is_of_classes = match self.runtime.block_on(self.registry.counts(manifest))? {
+            Some(counts) => table.counts(TABLE)? == counts,
+            // Nobody signed how many images a class has: their paths say it.
+            None => table.check().is_ok(),
+        };
+        if !is_of_classes {
+            return Ok(None);
+        }
         let (kind, classes) = (ObjectKind::Classes, &manifest.objects.classes);
         let classes_csv = self.runtime.block_on(self.registry.object(kind, classes))?;
         let classes_what = self.registry.locate(kind, &classes.blake3);
         Ok(Description::new((TABLE, table), (&classes_what, classes_csv), manifest).ok())
     }
 
-    fn select(&self, manifest: &Manifest, description: &Description<Table>) -> Result<Vec<u32>> {
+    fn select(&self, manifest: &Manifest, description: &Description<Table>) -> Result<Chosen> {
         select(&manifest.pin(), &manifest.tally.splits(), description, self.options.selection)
     }
 
-    /// Finds the images of `rows`: in shards at hand, in pieces of the cache if `in_pieces`, and in trees
-    /// that were pulled before. Returns their places, and the indexes in `rows` of those that were not found.
-    fn places(&self, table: &Table, rows: &[u32], in_pieces: bool) -> (Places, Vec<usize>) {
+    /// Finds the selected images: in shards at hand, in pieces of the cache if `in_pieces`, and in trees that
+    /// were pulled before. Returns their places, and which of them were not found.
+    fn places(&self, table: &Table, chosen: &Chosen, in_pieces: bool) -> Result<(Places, Vec<usize>)> {
         let cache = self.client.cache.as_ref();
         let at_hand = |shard: &_| match (self.is_anew && self.registry.has_mirrors(), cache) {
             (false, _) => self.registry.shard_at_hand(shard),
@@ -178,15 +191,18 @@ impl Opening<'_> {
             (true, Some(_)) => None,
             (true, None) => self.registry.right_shard_at_hand(shard),
         };
-        let (mut places, missing) = Places::find(
-            table.shards(),
-            rows.len(),
-            frame(table, rows),
-            at_hand,
-            cache.filter(|_| in_pieces),
-        );
-        let missing = self.look_in_trees(&mut places, table, rows, missing);
-        (places, missing)
+        let pieces = cache.filter(|_| in_pieces);
+        let selection = self.options.selection;
+        if selection.classes.is_empty() && selection.images.is_empty() {
+            // Of whole splits, no row need be read if all bytes of shards that have their frames are there.
+            let extents = table.extents().iter().filter(|extent| chosen.has_split(extent.split));
+            if let Some(places) = Places::covering(table.shards(), extents, at_hand, pieces) {
+                return Ok((places, Vec::new()));
+            }
+        }
+        let (mut places, missing) = Places::find(table.shards(), frames(table, chosen), at_hand, pieces)?;
+        let missing = self.look_in_trees(&mut places, table, chosen, missing)?;
+        Ok((places, missing))
     }
 
     /// Looks for the images `missing` in trees, and makes the files there their places. Returns the images
@@ -195,15 +211,17 @@ impl Opening<'_> {
         &self,
         places: &mut Places,
         table: &Table,
-        rows: &[u32],
+        chosen: &Chosen,
         missing: Vec<usize>,
-    ) -> Vec<usize> {
-        let Some(cache) = self.client.cache.as_ref().filter(|_| !missing.is_empty()) else { return missing };
+    ) -> Result<Vec<usize>> {
+        let Some(cache) = self.client.cache.as_ref().filter(|_| !missing.is_empty()) else {
+            return Ok(missing);
+        };
         let mut wanted: HashMap<Digest, (u64, Vec<usize>)> = HashMap::new();
         for image in missing {
-            let row = rows[image] as usize;
-            if let (Some(blake3), Some(record)) = (table.blake3(row), table.record(row)) {
-                wanted.entry(blake3).or_insert((record.length, Vec::new())).1.push(image);
+            if let Some(row) = chosen.row(image) {
+                let entry = table.entry(row)?;
+                wanted.entry(entry.blake3).or_insert((entry.record.length, Vec::new())).1.push(image);
             }
         }
         for tree in cache.trees() {
@@ -225,7 +243,7 @@ impl Opening<'_> {
         }
         let mut missing: Vec<usize> = wanted.into_values().flat_map(|(_, images)| images).collect();
         missing.sort_unstable();
-        missing
+        Ok(missing)
     }
 
     /// Makes the table anew, and fetches what is not on this machine.
@@ -241,8 +259,8 @@ impl Opening<'_> {
             let head = snapshot.head;
             drop(packs);
             if let Some(description) = self.kept(&head.manifest)? {
-                let rows = self.select(&head.manifest, &description)?;
-                let dataset = self.dataset(&head, description, rows, places, Basis::Packs);
+                let chosen = self.select(&head.manifest, &description)?;
+                let dataset = self.dataset(&head, description, chosen, places, Basis::Packs);
                 return Ok(dataset.with_warnings(self.registry.complaints()));
             }
             (snapshot, packs) = self.described(head)?;
@@ -287,10 +305,11 @@ impl Opening<'_> {
         }
         let (index, at_hand) = (snapshot.index(), |shard: &_| self.registry.shard_at_hand(shard));
         let placement = Placement::new(index, packs);
-        let frame = |row| placement.frame(row);
-        let (places, missing) = Places::find(placement.shards(), index.len(), frame, at_hand, Some(cache));
+        let frames = (0..index.len()).map(|row| Ok(placement.frame(row)));
+        let found = Places::find(placement.shards(), frames, at_hand, Some(cache));
+        let (places, missing) = found.ok()?;
         let table = &snapshot.head.manifest.objects.index.blake3;
-        let is_kept = || cache.keep_table_by(table, |out| placement.write(snapshot.sums(), out)).is_ok();
+        let is_kept = || cache.keep_table(table, |out| placement.write(snapshot.sums(), out)).is_ok();
         (missing.is_empty() && is_kept()).then_some(places)
     }
 
@@ -307,14 +326,15 @@ impl Opening<'_> {
         } else {
             let table = Table::new(snapshot.index(), snapshot.sums(), packs)?;
             // Keeping the table only saves work for the next run.
-            let _ = cache.map(|cache| cache.keep_table(&manifest.objects.index.blake3, table.to_bytes()));
+            let index = &manifest.objects.index.blake3;
+            let _ = cache.map(|cache| cache.keep_table(index, |out| table.copy_to(out)));
             Description::new((TABLE, table), (CLASSES, classes_csv), manifest)?
         };
-        let rows = self.select(manifest, &description)?;
+        let chosen = self.select(manifest, &description)?;
         let basis = if self.is_anew { Basis::CheckedPacks } else { Basis::Packs };
-        let (mut places, first_missing) = self.places(description.rows(), &rows, !self.is_anew);
+        let (mut places, first_missing) = self.places(description.rows(), &chosen, !self.is_anew)?;
         if first_missing.is_empty() {
-            let dataset = self.dataset(&snapshot.head, description, rows, places, basis);
+            let dataset = self.dataset(&snapshot.head, description, chosen, places, basis);
             if self.is_anew && cache.is_none() && self.registry.has_mirrors() {
                 // Without a cache, wrong packs would be noticed only when it is too late for others.
                 dataset.check(self.options.jobs)?;
@@ -322,8 +342,9 @@ impl Opening<'_> {
             return Ok(dataset);
         }
         let index = snapshot.index();
-        let wanted_of =
-            |images: &[usize]| Images::of(index, images.iter().map(|&image| index.row(rows[image] as usize)));
+        let wanted_of = |images: &[usize]| {
+            Images::of(index, images.iter().filter_map(|&image| Some(index.row(chosen.row(image)?))))
+        };
         let Some(cache) = cache else {
             images::plan(self.runtime, &self.registry, snapshot, packs, &wanted_of(&first_missing))?;
             *needs_cache = true;
@@ -335,11 +356,15 @@ impl Opening<'_> {
         carrier.bring_into(cache, snapshot, &wanted_of(&first_missing), self.progress, |_| Ok(()))?;
         let missing = if self.is_anew {
             // What was found before stays where it was checked: these packs say nothing about it.
-            let (table, missing) = (description.rows(), first_missing.iter().copied());
-            places.look(table.shards(), frame(table, &rows), missing, |_| None, Some(cache))
+            let table = description.rows();
+            let frame = |&image: &usize| {
+                let record = chosen.row(image).map(|row| table.record(row)).transpose();
+                (image, record.map(|record| record.and_then(|record| record.frame)))
+            };
+            places.look(table.shards(), first_missing.iter().map(frame), |_| None, Some(cache))?
         } else {
             let missing;
-            (places, missing) = self.places(description.rows(), &rows, true);
+            (places, missing) = self.places(description.rows(), &chosen, true)?;
             missing
         };
         if !missing.is_empty() {
@@ -351,31 +376,54 @@ impl Opening<'_> {
         if self.is_anew && is_all_checked {
             cache.trust_again(&manifest.objects.index.blake3);
         }
-        Ok(self.dataset(&snapshot.head, description, rows, places, basis))
+        Ok(self.dataset(&snapshot.head, description, chosen, places, basis))
     }
 }
 
-/// Returns the rows of the selected images; `what` names the version in errors.
+/// Returns the selected images; `what` names the version in errors.
 fn select(
     what: &dyn Display,
     splits: &[Split],
     description: &Description<Table>,
     selection: &Selection,
-) -> Result<Vec<u32>> {
-    let table = description.rows();
-    check_parts(what, splits, description.classes(), selection)?;
-    if !selection.images.is_empty() {
-        let known: HashMap<&str, Option<Digest>> =
-            (0..table.images()).map(|row| (table.path(row), table.blake3(row))).collect();
-        check_images(what, selection, |image| known.get(image.as_str()).copied().flatten())?;
+) -> Result<Chosen> {
+    let (table, classes) = (description.rows(), description.classes());
+    check_parts(what, splits, classes, selection)?;
+    let has = |run: &Run| {
+        (selection.splits.is_empty() || selection.splits.contains(&run.split))
+            && (selection.classes.is_empty() || selection.classes.contains(&run.class))
+    };
+    // A description has only images of its own classes.
+    let rank = |run: &Run| classes.binary_search_by(|class| class.id.cmp(&run.class)).ok();
+    let runs = table.runs().iter().filter_map(|run| Some((run, rank(run)? as u32)));
+    let mut chosen = Chosen::default();
+    if selection.images.is_empty() {
+        let runs = runs.filter(|(run, _)| has(run));
+        runs.for_each(|(run, label)| chosen.push(run.rows.clone(), run.split, label));
+        return Ok(chosen);
     }
-    let includes = selection.filter();
-    Ok((0..table.images() as u32).filter(|&image| includes(table.path(image as usize))).collect())
+    let wanted: HashSet<&str> = selection.images.iter().map(RelPath::as_str).collect();
+    let mut known: HashMap<String, Digest> = HashMap::new();
+    for (run, label) in runs {
+        let rows = run.rows.start as usize..run.rows.end as usize;
+        for (row, entry) in run.rows.clone().zip(table.entries(rows)) {
+            let Entry { path, blake3, .. } = entry?;
+            if wanted.contains(path.as_str()) {
+                known.insert(path, blake3);
+                if has(run) {
+                    chosen.push(row..row + 1, run.split, label);
+                }
+            }
+        }
+    }
+    check_images(what, selection, |image| known.get(image.as_str()).copied())?;
+    Ok(chosen)
 }
 
-/// Returns what tells where the images of `rows` are in shards.
-fn frame<'t>(table: &'t Table, rows: &'t [u32]) -> impl Fn(usize) -> Option<FrameAt> + 't {
-    |image| table.record(*rows.get(image)? as usize)?.frame
+/// Returns where the selected images are in shards.
+fn frames(table: &Table, chosen: &Chosen) -> impl Iterator<Item = Result<Option<FrameAt>>> {
+    let records = chosen.ranges().flat_map(|rows| table.records(rows));
+    records.map(|record| Ok(record?.frame))
 }
 
 /// Whether a file has this hash.
@@ -398,6 +446,7 @@ pub(super) mod tests {
     use crate::transport::bundled::Bundled;
     use crate::trust::TrustStore;
     use isn_format::augment::{Augment, Crop};
+    use isn_format::error::At;
     use isn_format::index::Sources;
     use isn_format::pixel_spec::ExifOrientation;
     use isn_pixels::{SampleOrder, decode_rgb, pixel_digest};
@@ -454,9 +503,14 @@ pub(super) mod tests {
                 let mut pixels = vec![0; width as usize * height as usize * 3];
                 dataset.pixels(image, &mut pixels).unwrap();
                 assert_eq!(pixel_digest(width, height, &pixels), row.pixels());
-                assert_eq!(dataset.path(image), row.path().as_str());
-                assert_eq!(dataset.classes()[dataset.labels()[image] as usize].id, *row.class());
+                assert_eq!(dataset.path(image).unwrap(), row.path().as_str());
+                assert_eq!(dataset.classes()[dataset.label(image).unwrap() as usize].id, *row.class());
+                assert_eq!(dataset.split(image).unwrap(), row.split());
             }
+            let labels: Vec<u32> = dataset.labels().collect();
+            assert!((0..dataset.len()).all(|image| dataset.label(image).unwrap() == labels[image]));
+            let paths: Vec<String> = dataset.paths().map(|path| path.unwrap()).collect();
+            assert!((0..dataset.len()).all(|image| dataset.path(image).unwrap() == paths[image]));
             assert_eq!(dataset.checks() as usize, dataset.len());
             assert!(dataset.pixels(dataset.len(), &mut []).is_err());
         }
@@ -468,18 +522,71 @@ pub(super) mod tests {
         let home = tempfile::tempdir().unwrap();
         let index = snapshot(home.path()).head.manifest.objects.index.blake3;
         open(home.path(), &[], Verify::Once).unwrap();
-        let cache = Cache::new(home.path().join("cache"));
-        let good = cache.table(&index, u64::MAX).unwrap();
+        let path = home.path().join("cache/tables").join(index.to_string());
+        let good = std::fs::read(&path).unwrap();
         let flipped = |at: usize| {
             let mut bytes = good.clone();
             bytes[at] ^= 1;
             bytes
         };
-        for bad in [flipped(0), flipped(17), flipped(100), flipped(good.len() - 40), good[..90].to_vec()] {
-            cache.keep_table(&index, &bad).unwrap();
+        // In the magic, in the line of classes.csv, in the summary and in its BLAKE3; cut at both ends; and
+        // another program's.
+        for bad in [
+            flipped(0),
+            flipped(17),
+            flipped(good.len() - 100),
+            flipped(good.len() - 1),
+            good[..good.len() - 1].to_vec(),
+            good[..90].to_vec(),
+            good[1..].to_vec(),
+            b"isn-table/1\n\0\0\0\0".repeat(100),
+        ] {
+            std::fs::write(&path, &bad).unwrap();
             assert_eq!(open(home.path(), &[Split::Val], Verify::Once).unwrap().len(), 40);
-            assert_eq!(cache.table(&index, u64::MAX).unwrap(), good);
+            assert!(std::fs::read(&path).unwrap() == good);
         }
+    }
+
+    #[test]
+    fn damage_of_a_table_is_found_where_it_is_used_and_costs_nothing_elsewhere() {
+        let home = tempfile::tempdir().unwrap();
+        let index = snapshot(home.path()).head.manifest.objects.index.blake3;
+        let right = open(home.path(), &[], Verify::Once).unwrap();
+        let labels: Vec<u32> = right.labels().collect();
+        let files: Vec<Vec<u8>> = (0..right.len()).map(|image| right.file(image).unwrap()).collect();
+        let path = home.path().join("cache/tables").join(index.to_string());
+        let good = std::fs::read(&path).unwrap();
+        // In the second group of B3SUMS, and in the only piece of rows.
+        let (in_sums, in_rows) = ((16 << 10) + 100, good.len() - 4000);
+        for (at, verify) in [(in_sums, Verify::Once), (in_rows, Verify::Never), (in_rows, Verify::Always)] {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1;
+            std::fs::write(&path, &bytes).unwrap();
+            let damaged = open(home.path(), &[], verify).unwrap();
+            assert!(damaged.labels().eq(labels.iter().copied()));
+            let wrong: Vec<usize> =
+                (0..damaged.len()).filter(|&image| damaged.file(image).is_err()).collect();
+            let all = 0..files.len();
+            assert!(if at == in_rows {
+                wrong.len() == all.len()
+            } else {
+                (1..all.len()).contains(&wrong.len())
+            });
+            let error = damaged.path(*wrong.last().unwrap()).unwrap_err();
+            assert!(matches!(error, Error::Integrity { at: At::Cache, .. }), "{error:?}");
+            assert!(error.to_string().contains("table is damaged"), "{error}");
+            assert_eq!((damaged.set_aside(), path.exists()), (1, false));
+            // A table that was made anew since is not this one.
+            let again = open(home.path(), &[], verify).unwrap();
+            assert!(damaged.file(wrong[0]).is_err() && path.exists() && damaged.set_aside() == 1);
+            assert!(std::fs::read(&path).unwrap() == good);
+            assert!(all.clone().all(|image| again.file(image).unwrap() == files[image]));
+        }
+        // Cut while it is open.
+        let cut = open(home.path(), &[], Verify::Once).unwrap();
+        cut.path(0).unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(50).unwrap();
+        assert!(matches!(cut.path(0), Err(Error::Integrity { at: At::Cache, .. })));
     }
 
     #[test]
@@ -492,16 +599,17 @@ pub(super) mod tests {
         });
         let snapshot = snapshot(home.path());
         open(home.path(), &[], Verify::Once).unwrap();
-        let table = cache.table(&snapshot.head.manifest.objects.index.blake3, u64::MAX).unwrap();
+        let index = snapshot.head.manifest.objects.index.blake3;
+        let opened = || Table::open("table", cache.table(&index).unwrap(), Check::Once, 1000).unwrap();
         let dataset = |verify| {
-            let table = Table::parse("table", table.clone()).unwrap();
-            let rows: Vec<u32> = (0..table.images() as u32).collect();
-            let (places, missing) =
-                Places::find(table.shards(), rows.len(), frame(&table, &rows), |_| None, Some(&cache));
-            assert!(missing.is_empty());
+            let table = opened();
             let manifest = &snapshot.head.manifest;
             let classes = (CLASSES, snapshot.classes_csv().to_vec());
             let description = Description::new((TABLE, table), classes, manifest).unwrap();
+            let chosen = select(&"it", &[], &description, &Selection::default()).unwrap();
+            let (table, frames) = (description.rows(), frames(description.rows(), &chosen));
+            let (places, missing) = Places::find(table.shards(), frames, |_| None, Some(&cache)).unwrap();
+            assert!(missing.is_empty());
             let (identity, index) = (snapshot.head.identity(), Some(manifest.objects.index.blake3));
             let (warnings, unsigned, basis) = (Vec::new(), &[][..], Basis::Packs);
             let part = Selection::default();
@@ -512,7 +620,7 @@ pub(super) mod tests {
                 description,
                 warnings,
                 unsigned,
-                rows,
+                chosen,
                 places,
                 verify,
                 basis,
@@ -523,7 +631,7 @@ pub(super) mod tests {
         let decoded = decode_rgb(&files[9], ExifOrientation::Ignore).unwrap();
         assert_eq!((decoded.width, decoded.height), whole.size(9).unwrap());
 
-        let shard = Table::parse("table", table.clone()).unwrap().shards()[0].blake3;
+        let shard = opened().shards()[0].blake3;
         let pieces = cache.pieces(&shard);
         let mut bytes = std::fs::read(&pieces[0].path).unwrap();
         let middle = bytes.len() / 2;

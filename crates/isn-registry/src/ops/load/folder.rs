@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::{LoadOptions, TABLE, frame, select};
+use super::{LoadOptions, TABLE, frames, select};
 use crate::client::version_at::{Local, describe_build};
 use crate::dataset::{Basis, Dataset, Parts, Places};
 use crate::files;
@@ -44,12 +44,12 @@ fn of_build(folder: &Path, options: &LoadOptions<'_>) -> Result<Dataset> {
     let (manifest, classes_csv) = (&snapshot.head.manifest, snapshot.classes_csv().to_vec());
     let description = Description::new((TABLE, table), (CLASSES, classes_csv), manifest)?;
     let identity = snapshot.head.identity();
-    let rows = select(&identity.pin, &manifest.tally.splits(), &description, options.selection)?;
+    let chosen = select(&identity.pin, &manifest.tally.splits(), &description, options.selection)?;
     let table = description.rows();
     let at_hand = |shard: &_| registry.shard_at_hand(shard);
-    let (places, missing) = Places::find(table.shards(), rows.len(), frame(table, &rows), at_hand, None);
-    if let Some(&first) = missing.first() {
-        let why = format!("has no shard with {}", table.path(rows[first] as usize));
+    let (places, missing) = Places::find(table.shards(), frames(table, &chosen), at_hand, None)?;
+    if let Some(first) = missing.first().and_then(|first| chosen.row(*first)) {
+        let why = format!("has no shard with {}", table.entry(first)?.path);
         return Err(Error::integrity(folder.display(), why));
     }
     let (unsigned, verify) = (snapshot.head.unsigned(), options.verify);
@@ -63,7 +63,7 @@ fn of_build(folder: &Path, options: &LoadOptions<'_>) -> Result<Dataset> {
         description,
         warnings,
         unsigned,
-        rows,
+        chosen,
         places,
         basis,
         verify,
@@ -78,17 +78,18 @@ fn of_tree(folder: &Path, options: &LoadOptions<'_>) -> Result<Dataset> {
         lines.par_iter().map(|line| size(&line.path.under(folder))).collect::<Result<Vec<_>>>()
     })?;
     let what = folder.display().to_string();
-    let table = Table::of_files(&what, &lists.sums, &sizes)?;
+    let table = Table::of_files(&what, &lists.sums, &sizes).map_err(|e| e.at(At::Tree))?;
     let classes_what = folder.join(CLASSES).display().to_string();
     let (description, counts) = Description::of_tree((&what, table), (&classes_what, lists.classes_csv))
         .map_err(|e| e.at(At::Tree))?;
     let identity = Identity::of_tree(&what, lists.origin.clone(), lists.images)?;
     let splits: Vec<Split> = counts.keys().copied().collect();
-    let rows = select(&identity.pin, &splits, &description, options.selection)?;
-    let paths = rows.iter().map(|&row| lines[row as usize].path.under(folder));
+    let chosen = select(&identity.pin, &splits, &description, options.selection)?;
+    let chosen_lines = || chosen.ranges().flat_map(|rows| &lines[rows]);
+    let paths = chosen_lines().map(|line| line.path.under(folder));
     let places = Places::of_files(paths.collect::<Vec<PathBuf>>());
     let part = part_of(lists.origin, options.selection, || {
-        rows.iter().map(|&row| lines[row as usize].path.to_owned()).collect()
+        chosen_lines().map(|line| line.path.to_owned()).collect()
     });
     let (index, warnings, basis, verify) = (None, Vec::new(), Basis::Files, options.verify);
     // What a pull has checked is said in a file that anybody may have changed since.
@@ -100,7 +101,7 @@ fn of_tree(folder: &Path, options: &LoadOptions<'_>) -> Result<Dataset> {
         description,
         warnings,
         unsigned,
-        rows,
+        chosen,
         places,
         basis,
         verify,
