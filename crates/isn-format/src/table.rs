@@ -47,6 +47,8 @@ use crate::sums::{GROUP, Sums};
 use crate::tree::CLASSES;
 
 const MAGIC: &[u8; 16] = b"isn-table/2\n\0\0\0\0";
+/// How a table of isn 0.1.0 begins.
+const OLD: &[u8; 12] = b"isn-table/1\n";
 const ROW: usize = 8 + 6 * 4 + 8 + 32;
 /// The number of rows that are checked together.
 const ROWS: usize = 256;
@@ -227,6 +229,13 @@ impl Table {
             }
         };
         Ok(Table { what: what.into(), source: Box::new(source), summary, checks })
+    }
+
+    /// Whether these bytes are a table as isn 0.1.0 made it. Such a table is not opened, and is made anew when
+    /// it is needed.
+    pub fn is_old(source: &impl ReadAt) -> bool {
+        let mut begin = [0; OLD.len()];
+        source.read_at(0, &mut begin).is_ok() && begin == *OLD
     }
 
     /// Reads all of it, and checks it.

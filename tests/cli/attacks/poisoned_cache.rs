@@ -32,8 +32,9 @@ fn flip_piece(sandbox: &Sandbox, is_renamed: bool) {
     }
 }
 
-/// Changes every row of the table, and updates the table's own hashes. A row has where its line is (12 bytes),
-/// its shard, width, height, length and the length of its frame (4 each), the offset of that (8), its BLAKE3.
+/// Changes every row of the table, and updates the table's own hashes. A row has where its line is (12
+/// bytes), its shard, width, height, length and the length of its frame (4 each), the offset of that (8), its
+/// BLAKE3.
 fn poison_table(sandbox: &Sandbox, change: impl Fn(&mut [u8])) {
     let [name] = &kept(sandbox, "tables")[..] else { panic!() };
     let mut bytes = sandbox.read(name);
