@@ -280,15 +280,40 @@ def test_damage_is_an_error_and_not_an_image(folder):
         assert refused == 1
         with pytest.raises(isn.IntegrityError):
             list(damaged.batches(16, size=32, out="numpy", shuffle="none"))
-    # A table that is damaged is made anew, whatever is wrong with it.
-    (table,) = (Path(os.environ["ISN_HOME"]) / "cache/tables").glob("*")
-    good = table.read_bytes()
-    for at in (0, 20, 60, len(good) // 2, len(good) - 1):
+
+
+def test_a_damaged_table_is_made_anew(tmp_path, monkeypatch):
+    monkeypatch.setenv("ISN_HOME", str(tmp_path / "home"))
+    whole = isn.load(PIN)
+    (table,) = (tmp_path / "home/cache/tables").glob("*")
+    good, paths, targets, found = table.read_bytes(), whole.paths, whole.targets, 0
+    pixels = [image.tobytes() for image, _ in whole]
+    # At once, or when it is found out: in the second group of the list, and in the rows.
+    for at in (0, 20, (16 << 10) + 100, len(good) * 3 // 4, len(good) - 60, len(good) - 1):
         table.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
-        assert isn.load(PIN, registry=registry).paths == whole.paths
+        damaged = isn.load(PIN)
+        assert damaged.targets == targets
+        if table.read_bytes() == good:
+            assert damaged.paths == paths
+        else:
+            found += 1
+            with pytest.raises(isn.IntegrityError, match="table is damaged") as refused:
+                list(damaged)
+            assert refused.value.exit_code == 3 and not table.exists()
+            with pytest.raises(isn.IntegrityError, match="table is damaged"):
+                damaged.paths
+        again = isn.load(PIN)
+        assert again.paths == paths and [image.tobytes() for image, _ in again] == pixels
         assert table.read_bytes() == good
+    assert found == 2
     table.write_bytes(good[:1000])
-    assert len(isn.load(PIN, registry=registry)) == 203
+    assert len(isn.load(PIN)) == 203
+    # One that is cut while it is read is an error, in every process.
+    cut = isn.load(PIN)
+    os.truncate(table, 100)
+    with pytest.raises(isn.IntegrityError, match="cannot be read"):
+        cut.paths
+    assert cut.targets == targets and isn.load(PIN).paths == paths
 
 
 def test_over_http_and_then_without(folder):

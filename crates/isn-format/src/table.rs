@@ -20,17 +20,20 @@
 //! images have different paths. How many images a class has is compared with what is signed, see
 //! [`crate::description`].
 
+mod checks;
+mod read_at;
 mod summary;
 #[cfg(test)]
 mod tests;
 mod write;
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU8, Ordering};
 
+pub use self::checks::Check;
+use self::checks::{Checks, Seen};
+pub use self::read_at::ReadAt;
 use self::summary::{END, Summary};
 pub use self::write::Placement;
 use crate::class::ClassId;
@@ -63,44 +66,6 @@ pub struct Table {
     summary: Summary,
     checks: Checks,
 }
-
-/// Bytes that can be read anywhere, by any number of threads and forked processes at once.
-pub trait ReadAt: Send + Sync {
-    /// Returns how many there are.
-    ///
-    /// # Errors
-    /// Those of the system.
-    fn length(&self) -> io::Result<u64>;
-
-    /// Reads the bytes from `at` on, as many as `out` has.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::UnexpectedEof`] if there are fewer; those of the system.
-    fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<()>;
-}
-
-/// How often the parts of a table are checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Check {
-    /// When a part is first read.
-    Once,
-    /// At every read.
-    Always,
-}
-
-enum Checks {
-    /// It was made here.
-    Needless,
-    /// A group of `B3SUMS`, and a piece of rows, when it is first read.
-    Once {
-        groups: Seen,
-        pieces: Seen,
-    },
-    Always,
-}
-
-/// Which parts were found right: one bit for each.
-struct Seen(Vec<AtomicU8>);
 
 /// Images of one class in one split, which follow one another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -531,56 +496,6 @@ impl Run {
     fn is_before(&self, other: &Run) -> bool {
         let folder = |run: &Run| format!("{}/{}/", run.split, run.class);
         folder(self) < folder(other)
-    }
-}
-
-impl Seen {
-    fn new(parts: usize) -> Self {
-        Seen((0..parts.div_ceil(8)).map(|_| AtomicU8::new(0)).collect())
-    }
-
-    fn has(&self, mut parts: Range<usize>) -> bool {
-        parts.all(|part| self.0[part / 8].load(Ordering::Relaxed) & (1 << (part % 8)) != 0)
-    }
-
-    fn add(&self, parts: Range<usize>) {
-        parts.for_each(|part| {
-            self.0[part / 8].fetch_or(1 << (part % 8), Ordering::Relaxed);
-        });
-    }
-}
-
-impl ReadAt for Vec<u8> {
-    fn length(&self) -> io::Result<u64> {
-        Ok(self.len() as u64)
-    }
-
-    fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
-        let from = usize::try_from(at).ok().and_then(|at| self.get(at..)?.get(..out.len()));
-        out.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
-    }
-}
-
-impl ReadAt for File {
-    fn length(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
-    }
-
-    #[cfg(unix)]
-    fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(self, out, at)
-    }
-
-    #[cfg(not(unix))]
-    fn read_at(&self, mut at: u64, mut out: &mut [u8]) -> io::Result<()> {
-        while !out.is_empty() {
-            match std::os::windows::fs::FileExt::seek_read(self, out, at)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                read => (at, out) = (at + read as u64, &mut out[read..]),
-            }
-        }
-        Ok(())
     }
 }
 

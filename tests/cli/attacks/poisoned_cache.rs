@@ -32,29 +32,52 @@ fn flip_piece(sandbox: &Sandbox, is_renamed: bool) {
     }
 }
 
+/// The parts of a table in the cache.
+struct Parts {
+    name: String,
+    bytes: Vec<u8>,
+    /// Where the rows, the summary, its hashes of pieces of rows, and its end begin.
+    rows: usize,
+    summary: usize,
+    pieces: usize,
+    end: usize,
+}
+
+impl Parts {
+    fn of(sandbox: &Sandbox) -> Parts {
+        let [name] = &kept(sandbox, "tables")[..] else { panic!() };
+        let bytes = sandbox.read(name);
+        let count = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
+        let end = bytes.len() - 40;
+        let summary = end - count(end);
+        let images = count(summary);
+        let rows = summary - images * 72;
+        let tree = end - 8 - 32 * (rows - 16).div_ceil(16 << 10);
+        assert_eq!(count(tree), rows - 16);
+        let pieces = tree - images.div_ceil(256) * 40;
+        Parts { name: name.clone(), rows, summary, pieces, end, bytes }
+    }
+
+    /// Writes it back, with right hashes of rows and summary.
+    fn forge(mut self, sandbox: &Sandbox) {
+        let rows = self.bytes[self.rows..self.summary].chunks(256 * 72);
+        let hashes: Vec<blake3::Hash> = rows.map(blake3::hash).collect();
+        for (piece, hash) in hashes.iter().enumerate() {
+            self.bytes[self.pieces + piece * 40..][..32].copy_from_slice(hash.as_bytes());
+        }
+        let hash = *blake3::hash(&self.bytes[self.summary..self.end + 8]).as_bytes();
+        self.bytes[self.end + 8..].copy_from_slice(&hash);
+        sandbox.write(&self.name, &self.bytes);
+    }
+}
+
 /// Changes every row of the table, and updates the table's own hashes. A row has where its line is (12
 /// bytes), its shard, width, height, length and the length of its frame (4 each), the offset of that (8), its
 /// BLAKE3.
 fn poison_table(sandbox: &Sandbox, change: impl Fn(&mut [u8])) {
-    let [name] = &kept(sandbox, "tables")[..] else { panic!() };
-    let mut bytes = sandbox.read(name);
-    let count = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
-    let end = bytes.len() - 40;
-    let summary = end - count(&bytes, end);
-    let images = count(&bytes, summary);
-    let rows = summary - images * 72;
-    let tree = end - 8 - 32 * (rows - 16).div_ceil(16 << 10);
-    assert_eq!(count(&bytes, tree), rows - 16);
-    bytes[rows..summary].chunks_exact_mut(72).for_each(change);
-    let pieces = tree - images.div_ceil(256) * 40;
-    for (number, at) in (pieces..tree).step_by(40).enumerate() {
-        let its = rows + number * 256 * 72..summary.min(rows + (number + 1) * 256 * 72);
-        let hash = blake3::hash(&bytes[its]);
-        bytes[at..at + 32].copy_from_slice(hash.as_bytes());
-    }
-    let hash = blake3::hash(&bytes[summary..end + 8]);
-    bytes[end + 8..].copy_from_slice(hash.as_bytes());
-    sandbox.write(name, &bytes);
+    let mut parts = Parts::of(sandbox);
+    parts.bytes[parts.rows..parts.summary].chunks_exact_mut(72).for_each(change);
+    parts.forge(sandbox);
 }
 
 #[test]
@@ -163,6 +186,41 @@ fn table_that_leads_elsewhere_is_found_by_cache_verify() {
         assert!(kept(&sandbox, "tables").is_empty());
         sandbox.isn(&["cache", "verify"]).ok();
     }
+}
+
+/// The manifest of a version whose index is in blocks has no counts of classes; the directory has.
+#[test]
+fn labels_of_a_forged_table_are_nobodys() {
+    let sandbox = Sandbox::built();
+    fs::remove_dir_all(sandbox.path("out")).unwrap();
+    let build = ["build", "grads-1.0.toml", "--source", "raw", "--out", "out", "--index", "blocks"];
+    sandbox.isn(&build).ok();
+    let reference = sandbox.publish("out").parse().unwrap();
+    let (client, selection) = (sandbox.client("home", "reg"), Selection::default());
+    let client =
+        isn_registry::client::Client { locations: vec![sandbox.path("reg").display().to_string()], ..client };
+    let options = LoadOptions {
+        version: &reference,
+        selection: &selection,
+        verify: Verify::Once,
+        jobs: 2,
+        anew: false,
+    };
+    let labels = || load(&client, &options, &Silent).unwrap().labels().collect::<Vec<u32>>();
+    let right = labels();
+    let good = Parts::of(&sandbox);
+    // One image of a class becomes one of the next class of the split.
+    let mut bad = Parts::of(&sandbox);
+    let text = bad.bytes.windows(6).skip(bad.summary).position(|text| text == b"train/").unwrap();
+    let one = bad.summary + text - 4;
+    let two = one + 4 + bad.bytes[one + 4..].iter().position(|&byte| byte == b'\n').unwrap() + 1;
+    assert_eq!(&bad.bytes[two + 4..two + 10], b"train/");
+    bad.bytes[one] -= 1;
+    bad.bytes[two] += 1;
+    bad.forge(&sandbox);
+    assert!(sandbox.read(&good.name) != good.bytes);
+    assert_eq!(labels(), right);
+    assert!(sandbox.read(&good.name) == good.bytes, "it was made anew");
 }
 
 #[test]

@@ -67,11 +67,6 @@ pub(super) enum Bytes<'b> {
     Image(&'b [u8]),
 }
 
-/// Tells where a whole shard is, if it is at hand.
-pub trait Finds: Fn(&ObjectRef) -> Option<AtHand> {}
-
-impl<F: Fn(&ObjectRef) -> Option<AtHand>> Finds for F {}
-
 impl Places {
     /// Finds where frames can be read, and returns the numbers of the frames that are nowhere. `frames` has
     /// `None` for one that no pack contains. `at_hand` returns where a whole shard is; other shards are
@@ -82,7 +77,7 @@ impl Places {
     pub fn find(
         shards: &[ObjectRef],
         frames: impl Iterator<Item = Result<Option<FrameAt>>>,
-        at_hand: impl Finds,
+        at_hand: impl Fn(&ObjectRef) -> Option<AtHand>,
         cache: Option<&Cache>,
     ) -> Result<(Places, Vec<usize>)> {
         let mut places = Places { cache: cache.cloned(), ..Places::default() };
@@ -98,7 +93,7 @@ impl Places {
         &mut self,
         shards: &[ObjectRef],
         frames: impl Iterator<Item = (usize, Result<Option<FrameAt>>)>,
-        at_hand: impl Finds,
+        at_hand: impl Fn(&ObjectRef) -> Option<AtHand>,
         cache: Option<&Cache>,
     ) -> Result<Vec<usize>> {
         let (mut missing, mut is_known) = (Vec::new(), vec![false; shards.len()]);
@@ -122,7 +117,7 @@ impl Places {
     pub fn covering<'t>(
         shards: &[ObjectRef],
         extents: impl Iterator<Item = &'t Extent>,
-        at_hand: impl Finds,
+        at_hand: impl Fn(&ObjectRef) -> Option<AtHand>,
         cache: Option<&Cache>,
     ) -> Option<Places> {
         let mut places = Places { cache: cache.cloned(), ..Places::default() };
@@ -142,7 +137,12 @@ impl Places {
         Some(places)
     }
 
-    fn add(&mut self, (number, shard): (u32, &ObjectRef), at_hand: &impl Finds, cache: Option<&Cache>) {
+    fn add(
+        &mut self,
+        (number, shard): (u32, &ObjectRef),
+        at_hand: &impl Fn(&ObjectRef) -> Option<AtHand>,
+        cache: Option<&Cache>,
+    ) {
         let number = number as usize;
         if self.shards.len() <= number {
             self.shards.resize_with(number + 1, Vec::new);
@@ -340,4 +340,64 @@ pub const IN_TREE: &str = "in a tree, ";
 /// An image of a tree, for messages.
 fn in_tree(path: &Path) -> String {
     format!("{IN_TREE}{}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use isn_format::digest::Digest;
+    use isn_format::split::Split;
+
+    fn frame(shard: u32, bytes: std::ops::Range<u64>) -> FrameAt {
+        FrameAt { shard, offset: bytes.start, length: bytes.end - bytes.start, blake3: Digest::of(b"") }
+    }
+
+    #[test]
+    fn whole_splits_are_at_hand_if_all_bytes_between_their_frames_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::new(dir.path().join("cache"));
+        let shards: Vec<ObjectRef> = [&b"in memory"[..], b"in pieces", b"nowhere"]
+            .map(|name| ObjectRef { blake3: Digest::of(name), length: 1000 })
+            .into();
+        for (start, length) in [(300, 200), (0, 100), (100, 150), (90, 20)] {
+            let mut piece = cache.new_piece(&shards[1].blake3, start).unwrap();
+            piece.write(&vec![start as u8; length]).unwrap();
+        }
+        let at_hand = |shard: &ObjectRef| (*shard == shards[0]).then_some(AtHand::Memory(&[7; 1000]));
+        let covering = |extents: &[(u32, std::ops::Range<u64>)]| {
+            let extents: Vec<Extent> = extents
+                .iter()
+                .map(|(shard, bytes)| Extent { split: Split::Val, shard: *shard, bytes: bytes.clone() })
+                .collect();
+            Places::covering(&shards, extents.iter(), at_hand, Some(&cache))
+        };
+        let places = covering(&[(0, 0..1000), (1, 0..250), (1, 310..500), (0, 5..6)]).unwrap();
+        let mut buffer = Vec::new();
+        for (frame, byte) in [
+            (frame(0, 10..20), 7),
+            (frame(1, 20..100), 0),
+            (frame(1, 100..110), 100),
+            (frame(1, 240..250), 100),
+            (frame(1, 300..500), 300u64 as u8),
+            (frame(1, 95..105), 90),
+        ] {
+            let record = Record { width: 1, height: 1, length: 1, frame: Some(frame) };
+            let Bytes::Frame(read) = places.read(3, &record, &mut buffer).unwrap() else { panic!() };
+            assert_eq!(read, vec![byte; frame.length as usize]);
+        }
+        // What an extent promised is not there: the table lied.
+        for frame in [frame(1, 200..301), frame(2, 0..1), frame(9, 0..1)] {
+            let record = Record { width: 1, height: 1, length: 1, frame: Some(frame) };
+            let error = places.read(3, &record, &mut buffer).map(drop).unwrap_err();
+            assert!(matches!(error, Error::Integrity { at: At::Cache, .. }), "{error:?}");
+        }
+        for missing in [(0, 0..1001), (1, 0..251), (1, 240..310), (1, 299..400), (2, 0..1), (u32::MAX, 0..0)]
+        {
+            assert!(covering(&[(0, 0..1000), missing.clone()]).is_none(), "{missing:?}");
+        }
+        let frames = [frame(0, 0..10), frame(1, 240..260), frame(1, 0..5), frame(2, 0..5)];
+        let frames = frames.into_iter().map(Some).chain([None]).map(Ok);
+        let (_, missing) = Places::find(&shards, frames, at_hand, Some(&cache)).unwrap();
+        assert_eq!(missing, [1, 3, 4]);
+    }
 }
