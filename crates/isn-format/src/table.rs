@@ -196,8 +196,8 @@ impl Table {
         Ok(Table { what: what.into(), source: Box::new(source), summary, checks })
     }
 
-    /// Whether these bytes are a table as isn 0.1.0 made it. Such a table is not opened, and is made anew when
-    /// it is needed.
+    /// Whether these bytes are a table as isn 0.1.0 made it. Such a table is not opened, and is made anew
+    /// when it is needed.
     pub fn is_old(source: &impl ReadAt) -> bool {
         let mut begin = [0; OLD.len()];
         source.read_at(0, &mut begin).is_ok() && begin == *OLD

@@ -188,7 +188,11 @@ fn is_unsigned(line: &str) -> bool {
 
 fn bytes_of(table: &Table) -> Vec<u8> {
     let mut bytes = Vec::new();
-    table.copy_to(|part| Ok(bytes.extend(part))).unwrap();
+    let keep = |part: &[u8]| {
+        bytes.extend(part);
+        Ok(())
+    };
+    table.copy_to(keep).unwrap();
     bytes
 }
 

@@ -264,13 +264,16 @@ fn what_is_not_touched_is_not_read() {
     assert!(error.contains("cannot be read"), "{error}");
 }
 
+/// Changes two rows that follow one another.
+type Change<'c> = &'c dyn Fn(&mut [u8], &mut [u8]);
+
 #[test]
 fn a_forged_row_is_found_when_it_is_used() {
     let images = 600;
     let (_, _, _, good) = stored(images);
     let (rows, _) = parts(&good, images as usize);
     assert!(forged(good.clone(), images as usize) == good);
-    let forge = |row: usize, change: &dyn Fn(&mut [u8], &mut [u8])| {
+    let forge = |row: usize, change: Change<'_>| {
         let mut bytes = good.clone();
         let (one, two) = bytes[rows + row * ROW..][..2 * ROW].split_at_mut(ROW);
         change(one, two);
@@ -294,7 +297,7 @@ fn a_forged_row_is_found_when_it_is_used() {
     assert!(says(&moved, 10).contains("no line of its class"));
     assert!(says(&moved, 11).contains("no line of its class") && moved.entry(12).is_ok());
     // Sizes and lengths that no image has, and a shard that is not there.
-    let changes: [&dyn Fn(&mut [u8], &mut [u8]); 5] = [
+    let changes: [Change<'_>; 5] = [
         &|one, _| one[16..20].fill(0),
         &|one, _| one[16..24].fill(0xff),
         &|one, _| one[24..28].fill(0xff),
