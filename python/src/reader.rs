@@ -212,12 +212,7 @@ impl Reader {
     /// The pixels of an image, or of the square in its middle, if they are kept decoded.
     fn row(&self, py: Python<'_>, image: usize, size: Option<u32>) -> PyResult<Option<Buffer>> {
         let row = py.detach(|| self.dataset.row(image, size)).map_err(|e| raise(py, e.into()))?;
-        let Some(row) = row else { return Ok(None) };
-        let (width, height) = match size {
-            Some(side) => (side, side),
-            None => self.size(py, image)?,
-        };
-        Ok(Some(Buffer::over(row, vec![height as usize, width as usize, 3])))
+        Ok(row.map(|(width, height, row)| Buffer::over(row, vec![height as usize, width as usize, 3])))
     }
 
     /// The largest square in the middle of an image, `size` pixels wide: `size × size × 3` bytes.

@@ -2,7 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use super::decoded::Rows;
 use super::{Dataset, Scratch};
+use crate::cache::decoded::RowAt;
 use isn_format::augment::{Augment, Crop};
 use isn_format::error::{Error, Result};
 use isn_format::table::Entry;
@@ -42,24 +44,20 @@ impl Dataset {
                 let next = work.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let Some((&image, out)) = next else { break };
                 let image = image as usize;
+                if let Some((rows, at)) = self.ready_row(image, batch) {
+                    let part = (at.width, at.height);
+                    let (size, layout) = (batch.image_size, batch.layout);
+                    let view = View { corner: (0, 0), part, size, mirrored: false, layout };
+                    self.view_row((rows, &at), image, &view, &mut scratch, out)?;
+                    continue;
+                }
                 let entry = self.entry(image)?;
                 let size = (entry.record.width, entry.record.height);
                 let view = view_of(&entry, batch)?;
                 if let Some((rows, at, is_whole)) = self.row_for(image, size, batch) {
-                    let (part, mirrored) = ((at.width, at.height), view.mirrored);
+                    let part = (at.width, at.height);
                     let view = if is_whole { View { corner: (0, 0), part, ..view } } else { view };
-                    let is_row =
-                        (view.part, view.size, view.layout) == (part, part, SampleOrder::Interleaved);
-                    if is_row && !mirrored {
-                        self.read_row(rows, image, &at, out)?;
-                        continue;
-                    }
-                    scratch.row.resize(at.length() as usize, 0);
-                    self.read_row(rows, image, &at, &mut scratch.row)?;
-                    let Scratch { images, row, .. } = &mut scratch;
-                    images
-                        .view_of_pixels(row, part, &view, out)
-                        .map_err(|e| self.other_pixels(&entry.path, e))?;
+                    self.view_row((rows, &at), image, &view, &mut scratch, out)?;
                     continue;
                 }
                 self.read(self.verify, (image, &entry), &mut scratch, |file, images| {
@@ -84,6 +82,28 @@ impl Dataset {
             }
             ended
         })
+    }
+
+    /// Writes a part of a row to `out`.
+    fn view_row(
+        &self,
+        (rows, at): (&Rows, &RowAt),
+        image: usize,
+        view: &View,
+        scratch: &mut Scratch,
+        out: &mut [u8],
+    ) -> Result<()> {
+        let part = (at.width, at.height);
+        let is_row = (view.part, view.size, view.layout) == (part, part, SampleOrder::Interleaved);
+        if is_row && !view.mirrored {
+            return self.read_row(rows, image, at, out);
+        }
+        scratch.row.resize(at.length() as usize, 0);
+        self.read_row(rows, image, at, &mut scratch.row)?;
+        let Scratch { images, row, .. } = scratch;
+        images
+            .view_of_pixels(row, part, view, out)
+            .map_err(|e| self.other_pixels(&self.path(image).unwrap_or_default(), e))
     }
 }
 

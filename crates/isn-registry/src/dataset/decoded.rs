@@ -177,34 +177,40 @@ impl Dataset {
         (is_square && batch.image_size == (at.width, at.height)).then_some((rows, at, true))
     }
 
-    /// Returns the pixels of an image, or of the square in its middle, if they are kept.
+    /// Returns where the square that a batch takes of an image is, if it is kept and nothing else decides
+    /// what is taken: then the table need not be asked about the image.
+    pub(super) fn ready_row(&self, image: usize, batch: &Batch) -> Option<(&Rows, RowAt)> {
+        let rows = self.decoded.as_ref()?;
+        let side = rows.layout.size()?;
+        let is_ready = (batch.augment.crop, batch.augment.flip) == (Crop::Centre, false)
+            && batch.image_size == (side, side);
+        is_ready.then(|| self.row_at(rows, image, (side, side))).flatten().map(|at| (rows, at))
+    }
+
+    /// Returns width, height and pixels of an image, or of the square in its middle, if they are kept.
     ///
     /// # Errors
     /// As [`Dataset::pixels`]; [`Error::Integrity`] also if another program has cut the file.
-    pub fn row(&self, image: usize, size: Option<u32>) -> Result<Option<Vec<u8>>> {
+    pub fn row(&self, image: usize, size: Option<u32>) -> Result<Option<(u32, u32, Vec<u8>)>> {
         if self.decoded.is_none() {
             return Ok(None);
         }
         let found = match size {
             None => self.whole_row(image, self.size(image)?),
-            // Where squares are kept, the size of the image does not matter.
-            Some(side) => {
-                let size = if self.is_of_squares(side) { (side, side) } else { self.size(image)? };
-                self.row_for(image, size, &square(side))
-                    .and_then(|(rows, at, _)| ((side, side) == (at.width, at.height)).then_some((rows, at)))
-            }
+            Some(side) => match self.ready_row(image, &square(side)) {
+                None => self.whole_row(image, self.size(image)?).filter(|(_, at)| side_of(at) == Some(side)),
+                ready => ready,
+            },
         };
         let Some((rows, at)) = found else { return Ok(None) };
-        if self.is_known(rows, image) {
-            return rows.file.copy_new(&at).map(Some);
-        }
-        let mut pixels = rows.file.read_new(&at)?;
-        self.check_row(rows, image, &at, &mut pixels)?;
-        Ok(Some(pixels))
-    }
-
-    fn is_of_squares(&self, side: u32) -> bool {
-        self.decoded.as_ref().is_some_and(|rows| rows.layout.size() == Some(side))
+        let pixels = if self.is_known(rows, image) {
+            rows.file.copy_new(&at)?
+        } else {
+            let mut pixels = rows.file.read_new(&at)?;
+            self.check_row(rows, image, &at, &mut pixels)?;
+            pixels
+        };
+        Ok(Some((at.width, at.height, pixels)))
     }
 
     /// Reads a row into `out`, which has its length.
@@ -251,6 +257,11 @@ impl Dataset {
             decoded.map_err(|e| self.other_pixels(&entry.path, e))
         })
     }
+}
+
+/// The side of a row that is a square.
+fn side_of(at: &RowAt) -> Option<u32> {
+    (at.width == at.height).then_some(at.width)
 }
 
 /// The largest square in the middle of an image.

@@ -76,7 +76,8 @@ fn pixels_and_batches_are_those_without() {
     for image in 0..plain.len() {
         let expected = pixels(&plain, image);
         assert!(pixels(&whole, image) == expected);
-        assert_eq!(whole.row(image, None).unwrap(), Some(expected));
+        let (width, height) = plain.size(image).unwrap();
+        assert_eq!(whole.row(image, None).unwrap(), Some((width, height, expected)));
     }
     assert_eq!(whole.checks(), 80, "images when they are decoded, and a row when it is first read");
     assert_eq!(plain.row(3, None).unwrap(), None);
