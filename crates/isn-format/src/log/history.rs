@@ -298,6 +298,18 @@ impl History {
         self.apply(entry)
     }
 
+    /// Takes note that none of the entries up to `size` that were not replayed is about the names that this
+    /// history is of, or about the log's key.
+    pub fn pass(&mut self, size: u64) {
+        self.size = self.size.max(size);
+    }
+
+    /// Returns the same history without any name: what it says about the log's keys.
+    pub fn of_keys(&self) -> Self {
+        let (anchor, keys, earlier) = (self.anchor.clone(), self.keys.clone(), self.earlier.clone());
+        History { size: self.size, keys, earlier, ..History::new(anchor) }
+    }
+
     /// Returns the statement in an entry, if it has an effect; otherwise its subject and the reason.
     fn judge(&self, entry: &[u8]) -> Result<Attested, (Option<Name>, Option<Version>, String)> {
         let signed = SignedStatement::parse("it", entry.to_vec()).map_err(|e| {

@@ -10,6 +10,7 @@
 //! | `key.rs` | [`LogKey`] and [`WitnessKey`], written as vkeys, and the [`LogSigner`] |
 //! | `checkpoint.rs` | [`SignedCheckpoint`] as received, [`Checkpoint`] once verified |
 //! | `tree.rs` | [`Tree`]: leaves, roots, proofs and tiles |
+//! | `part.rs` | [`TreePart`]: what tiles show of a tree |
 //! | `claim.rs` | [`SignedClaim`]: entries that are about to be appended |
 //! | `bundle.rs` | entry bundles: up to 256 entries per file |
 //! | `history.rs` | [`History`]: what the entries mean, replayed in order |
@@ -26,6 +27,7 @@ mod claim;
 mod history;
 mod key;
 pub mod names;
+mod part;
 pub mod proof;
 mod replica;
 mod tree;
@@ -34,6 +36,7 @@ pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use claim::{MAX_CLAIM, SignedClaim};
 pub use history::{Accepted, Built, Dataset, History, Notice, Owners, Refusal, Rejected, Released};
 pub use key::{LogKey, LogSigner, WitnessKey};
+pub use part::{Questions, TreePart, prove_leaf};
 pub use proof::Proof;
 pub use replica::Replica;
 pub use tree::{Hash, TILE_WIDTH, Tile, Tree, leaf_hash};

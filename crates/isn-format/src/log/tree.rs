@@ -6,7 +6,7 @@ use tlog_tiles::HashReader;
 use crate::error::{Error, Result};
 
 /// A tile has up to 2^8 hashes, a bundle up to as many entries.
-const HEIGHT: u8 = 8;
+pub(super) const HEIGHT: u8 = 8;
 /// The number of hashes in a full tile, and of entries in a full bundle.
 pub const TILE_WIDTH: u64 = 1 << HEIGHT;
 
@@ -16,7 +16,7 @@ pub fn leaf_hash(entry: &[u8]) -> Hash {
 }
 
 /// A tile of the tree: `width` hashes (1 to 256), starting at `index` × 256, of the level `level` × 8.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tile {
     /// Counted from the leaves.
     pub level: u8,
@@ -24,6 +24,12 @@ pub struct Tile {
     pub index: u64,
     /// 256 in a full one.
     pub width: u64,
+}
+
+impl From<&tlog_tiles::Tile> for Tile {
+    fn from(tile: &tlog_tiles::Tile) -> Self {
+        Tile { level: tile.level(), index: tile.level_index(), width: u64::from(tile.width()) }
+    }
 }
 
 /// A tree: its leaves and all inner nodes.
@@ -104,8 +110,7 @@ impl Tree {
         let tiles = tlog_tiles::Tile::new_tiles(HEIGHT, old, self.size);
         let described = tiles.into_iter().map(|tile| {
             let data = tile.read_data(self).map_err(internal)?;
-            let width = u64::from(tile.width());
-            Ok((Tile { level: tile.level(), index: tile.level_index(), width }, data))
+            Ok((Tile::from(&tile), data))
         });
         described.collect()
     }
