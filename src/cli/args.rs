@@ -24,12 +24,16 @@ pub(super) struct RegistryArg {
     /// The maximum time since the log's witnesses signed it, for example 36h or 7d; a pin needs no log
     #[arg(long, value_name = "AGE", value_parser = parse_age)]
     pub(super) max_age: Option<u64>,
+    /// Read the registry's log as a whole, however long it is, and believe no index of it: somebody who has
+    /// its key could leave out entries
+    #[arg(long)]
+    pub(super) whole_log: bool,
 }
 
 impl RegistryArg {
     /// Returns the arguments that select this registry, without the cache.
     pub(super) fn itself(location: &str) -> Self {
-        RegistryArg { registry: Some(location.into()), no_cache: true, max_age: None }
+        RegistryArg { registry: Some(location.into()), no_cache: true, max_age: None, whole_log: false }
     }
 }
 

@@ -78,7 +78,8 @@ impl Run {
     /// Returns a client for the registries to look in.
     pub(super) fn client(&self, flag: &RegistryArg) -> Result<Client> {
         let client = self.settings.client(flag.registry.as_deref(), self.offline)?;
-        Ok(Client { cache: client.cache.filter(|_| !flag.no_cache), max_age: flag.max_age, ..client })
+        let cache = client.cache.filter(|_| !flag.no_cache);
+        Ok(Client { cache, max_age: flag.max_age, whole_log: flag.whole_log, ..client })
     }
 
     /// Reads the recipe that an argument names: a file's or, if there is none of that name, one of the

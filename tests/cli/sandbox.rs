@@ -116,6 +116,7 @@ impl Sandbox {
             cache: Some(Cache::new(home.join("cache"))),
             access: Access::default(),
             max_age: None,
+            whole_log: false,
         }
     }
 

@@ -7,7 +7,11 @@
 //! | `vkey` | the log's key, for people | nothing |
 //! | `checkpoint` | the newest checkpoint seen, the whole note | an earlier rollback or fork goes unnoticed |
 //! | `replay` | leaves and replayed state | it is computed again |
-//! | `evidence/<id>/` | `before.note` and `now.note` of a fork | |
+//! | `replayed` | the checkpoint that it leads to, if a newer one was seen by the index of names | as `replay` |
+//! | `names/<name>` | what the log says about a name, with a checkpoint, if it was read by that index | it is read again |
+//! | `keys` | what it said there about its own keys | they are read again |
+//! | `notes/<id>` | notes of such indexes, until a whole replay shows that they are right | a wrong one goes unnoticed |
+//! | `evidence/<id>/` | `before.note` and `now.note` of a fork; `names.note`, an index that the entries contradict, and `checkpoint.note` | |
 //! | `key` | the log's private key | nobody can append to the log any more |
 //!
 //! Beside those folders, the file `places` says which log each registry showed. With it, isn can tell a
@@ -15,17 +19,23 @@
 //! the trust store to its log, and writes nothing to a location that shows another log. If it is lost, each
 //! location is unknown until it is read again.
 
+mod extracts;
+
 use std::fmt;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub(crate) use extracts::RememberedName;
+
 use crate::files;
 use crate::keyring;
+use isn_format::dataset_ref::Name;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, KeyFault, Result};
 use isn_format::key::{KeyFile, PrivateKey};
+use isn_format::log::names::SignedNames;
 use isn_format::log::{Hash, History, LogKey, LogSigner, MAX_CHECKPOINT, Replica, SignedCheckpoint, Tree};
 use isn_format::statement;
 
@@ -60,18 +70,20 @@ pub struct KnownLog {
 
 /// What is remembered of a log.
 pub struct Remembered {
-    /// The replay so far; an empty one if none is stored, or if it does not lead to the checkpoint.
+    /// The replay so far; an empty one if none is stored.
     pub replica: Replica,
+    /// The checkpoint that it leads to; `None` if there is no replay.
+    pub replayed: Option<Seen>,
     /// The newest checkpoint that was seen.
     pub seen: Option<Seen>,
 }
 
 impl Remembered {
-    /// Returns the newest checkpoint with the replay that leads to it; `None` if the log was never seen, or
-    /// its replay was lost.
+    /// Returns the replay with the checkpoint that it leads to; `None` if the log was never seen as a whole,
+    /// or its replay was lost.
     pub fn whole(self) -> Option<(Replica, Seen)> {
-        let Remembered { replica, seen } = self;
-        seen.filter(|seen| seen.size == replica.size()).map(|seen| (replica, seen))
+        let replica = self.replica;
+        self.replayed.map(|replayed| (replica, replayed))
     }
 }
 
@@ -281,11 +293,30 @@ impl KnownLog {
     /// [`Error::TrustFile`] if the stored checkpoint is damaged; [`Error::Io`] if it cannot be read.
     pub fn load(&self) -> Result<Remembered> {
         let seen = self.seen()?;
-        let replica = match &seen {
-            Some(seen) => self.replay(seen).unwrap_or_else(|| Replica::new(self.anchor.clone())),
-            None => Replica::new(self.anchor.clone()),
+        // While there is such a file, it is most likely the one.
+        let found = self.replayed().filter(|_| seen.is_some()).into_iter().chain(seen.clone());
+        let mut found = found.filter_map(|at| Some((self.replay(&at)?, at)));
+        let (replica, replayed) = match found.next() {
+            Some((replica, at)) => (replica, Some(at)),
+            None => (Replica::new(self.anchor.clone()), None),
         };
-        Ok(Remembered { replica, seen })
+        Ok(Remembered { replica, replayed, seen })
+    }
+
+    /// Returns what the log said about a name when it was last seen, with the checkpoint of that time: as a
+    /// whole or by its index of names, whichever was later. `None` if neither was.
+    ///
+    /// # Errors
+    /// As [`KnownLog::load`].
+    pub(crate) fn last_seen(&self, name: &Name) -> Result<Option<(History, Seen)>> {
+        let whole = self.load()?.whole();
+        let kept = self.name(name);
+        let kept =
+            kept.filter(|kept| whole.as_ref().is_none_or(|(replica, _)| replica.size() < kept.seen.size));
+        Ok(match kept {
+            Some(kept) => Some((kept.extract.history().clone(), kept.seen)),
+            None => whole.map(|(replica, seen)| (replica.history().clone(), seen)),
+        })
     }
 
     /// Returns the newest checkpoint that was seen.
@@ -346,6 +377,19 @@ impl KnownLog {
     /// [`Error::Trust`] if the state contradicts the stored checkpoint; both are then kept as evidence. Also
     /// fails if a file cannot be read or written.
     pub fn store(&self, replica: &Replica, note: &[u8]) -> Result<()> {
+        self.store_checked(replica, note, &[])
+    }
+
+    /// As [`KnownLog::store`]; also forgets notes of indexes of names that the replay has checked.
+    ///
+    /// # Errors
+    /// As [`KnownLog::store`].
+    pub(crate) fn store_checked(
+        &self,
+        replica: &Replica,
+        note: &[u8],
+        checked: &[SignedNames],
+    ) -> Result<()> {
         let _lock = self.lock()?;
         self.describe()?;
         if let Some(seen) = self.seen()? {
@@ -356,7 +400,8 @@ impl KnownLog {
                 return Err(self.fork(&seen, note, "this machine")?);
             }
         }
-        self.remember(replica, note)
+        self.remember(replica, note)?;
+        self.forget_names(checked)
     }
 
     /// Signs a tree with this log's key, and stores the checkpoint on disk before returning it. So this home

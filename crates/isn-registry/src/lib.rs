@@ -32,6 +32,7 @@
 //!     cache: None,
 //!     access: Access::default(),
 //!     max_age: None,
+//!     whole_log: false,
 //! };
 //! let pin = "demobirds@1.0#b3:2a470dfd86048a024c838852321c5f0d12366410cba289fc262d7c3135d3b9a8";
 //! let options = LoadOptions {

@@ -255,6 +255,7 @@ impl Settings {
             cache: self.cache(),
             access: self.access(offline)?,
             max_age: None,
+            whole_log: false,
         })
     }
 }

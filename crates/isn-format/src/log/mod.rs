@@ -15,6 +15,7 @@
 //! | `bundle.rs` | entry bundles: up to 256 entries per file |
 //! | `history.rs` | [`History`]: what the entries mean, replayed in order |
 //! | `replica.rs` | [`Replica`]: a log as far as it has been read |
+//! | `extract.rs` | [`Extract`]: a log as far as it is about one name |
 //! | `proof.rs` | [`Proof`]: one entry, provable offline |
 //! | `names/` | [`names`]: which entries are about a name |
 //!
@@ -24,6 +25,7 @@
 pub mod bundle;
 mod checkpoint;
 mod claim;
+mod extract;
 mod history;
 mod key;
 pub mod names;
@@ -34,6 +36,7 @@ mod tree;
 
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use claim::{MAX_CLAIM, SignedClaim};
+pub use extract::Extract;
 pub use history::{Accepted, Built, Dataset, History, Notice, Owners, Refusal, Rejected, Released};
 pub use key::{LogKey, LogSigner, WitnessKey};
 pub use part::{Questions, TreePart, prove_leaf};

@@ -15,9 +15,10 @@ use pins::is_yanked;
 
 use crate::cache::Cache;
 use crate::files;
-use crate::known_logs::{KnownLog, KnownLogs};
+use crate::known_logs::{KnownLog, KnownLogs, RememberedName, Seen};
 use crate::registry::ahead::Needs;
 use crate::registry::log::{LogView, WitnessPolicy};
+use crate::registry::one_name::{ExtractView, NameView};
 use crate::registry::{BUNDLED, Head, Outcome, Registry, Snapshot, folder_of, layout};
 use crate::transport::Access;
 use crate::transport::trace::without_secrets;
@@ -49,6 +50,8 @@ pub struct Client {
     pub access: Access,
     /// The maximum age, in seconds, of the witnesses' view of a log.
     pub max_age: Option<u64>,
+    /// Whether no index of names is believed: a log is read as a whole, however long it is.
+    pub whole_log: bool,
 }
 
 /// What the user believes about a registry.
@@ -290,19 +293,25 @@ impl Client {
         known.named(place).or_else(|| known.believed_of(&known.log_of(place)?).map(Cow::Borrowed))
     }
 
-    /// Returns the log of a registry, if the user believes one.
+    /// Returns the log of a registry, if the user believes one, as far as it is needed for `name`; as a whole
+    /// if there is none.
     ///
     /// # Errors
     /// [`Error::Trust`] if the registry shows no log, or as for [`Registry::sync_log`]; [`Error::Invalid`] if
     /// a maximum age is set without a trusted log.
-    pub async fn view(&self, registry: &Registry, belief: &Belief) -> Result<Option<LogView>> {
+    pub async fn view(
+        &self,
+        registry: &Registry,
+        belief: &Belief,
+        name: Option<&Name>,
+    ) -> Result<Option<NameView>> {
         let Some(log) = &belief.log else {
             return match self.max_age {
                 None => Ok(None),
                 Some(_) => Err(Error::invalid("--max-age", "needs a log that you trust, with a witness")),
             };
         };
-        let view = self.sync(registry, log, belief, None).await?;
+        let view = self.sync_for(registry, log, belief, name).await?;
         view.map(Some).ok_or_else(|| {
             let what = format!("registry {}", registry.name());
             Error::trust(what, format!("shows no log, but is known by its log {log}: a log does not go away"))
@@ -323,6 +332,21 @@ impl Client {
         self.audited_view(registry, belief, None).await
     }
 
+    /// As [`Client::claimed_view`], as far as the log is needed for `name`.
+    ///
+    /// # Errors
+    /// As [`Client::claimed_view`].
+    pub(crate) async fn claimed_view_of(
+        &self,
+        registry: &Registry,
+        belief: &Belief,
+        name: Option<&Name>,
+    ) -> Result<(LogKey, NameView)> {
+        let Some(log) = belief.claimed_log() else { return Err(no_log(registry).await) };
+        let view = self.sync_for(registry, log, belief, name).await?;
+        Ok((log.clone(), view.ok_or_else(|| shows_none(registry, log))?))
+    }
+
     /// As [`Client::claimed_view`], if the log was perhaps just read and replayed as a whole: it is not
     /// replayed again if it is still as long.
     ///
@@ -334,31 +358,46 @@ impl Client {
         belief: &Belief,
         whole: Option<Replica>,
     ) -> Result<(LogKey, LogView)> {
-        let what = || format!("registry {}", registry.name());
-        let Some(log) = belief.claimed_log() else {
-            // Only a `registry.json` that can be read says that there is none.
-            registry.about().await?;
-            return Err(Error::not_found(Missing::Log, "log", what()));
-        };
+        let Some(log) = belief.claimed_log() else { return Err(no_log(registry).await) };
         let view = self.sync(registry, log, belief, whole).await?;
-        let view =
-            view.ok_or_else(|| Error::trust(what(), format!("shows no log, and says that it is {log}")))?;
-        Ok((log.clone(), view))
+        Ok((log.clone(), view.ok_or_else(|| shows_none(registry, log))?))
     }
 
-    /// Reads the attestation log of a registry whose log is that of `view`; returns `None` if it has none, or
+    /// Reads the attestation log of a registry whose log has this history; returns `None` if it has none, or
     /// the network may not be used.
     ///
     /// # Errors
     /// As [`Registry::sync_log`].
-    pub async fn attestations(&self, registry: &Registry, view: &LogView) -> Result<Option<LogView>> {
+    pub async fn attestations(&self, registry: &Registry, of: &History) -> Result<Option<LogView>> {
         let is_remote = registry.is_gone() || registry.id().is_some_and(RegistryId::is_remote);
-        let Ok(key) = view.replica.history().key().attestations() else { return Ok(None) };
+        let Ok(key) = of.key().attestations() else { return Ok(None) };
         if self.access.offline && is_remote {
             return Ok(None);
         }
         let known = (registry.name() != BUNDLED).then(|| self.logs.log(&key));
         registry.sync_log(&key, known.as_ref(), &WitnessPolicy::default()).await
+    }
+
+    /// Reads a log as far as it is needed for `name`.
+    async fn sync_for(
+        &self,
+        registry: &Registry,
+        log: &LogKey,
+        belief: &Belief,
+        name: Option<&Name>,
+    ) -> Result<Option<NameView>> {
+        let known = self.known_log(registry, log);
+        let (Some(name), Some(known), false) = (name, known, self.whole_log) else {
+            return Ok(self.sync(registry, log, belief, None).await?.map(NameView::Whole));
+        };
+        if self.is_not_asked(registry) {
+            return name_as_last_seen(&known, registry, &belief.policy, name).map(Some);
+        }
+        let view = registry.sync_name(log, &known, &belief.policy, name).await?;
+        if view.is_some() {
+            self.note_place(registry, log, belief)?;
+        }
+        Ok(view)
     }
 
     async fn sync(
@@ -369,22 +408,34 @@ impl Client {
         whole: Option<Replica>,
     ) -> Result<Option<LogView>> {
         let policy = &belief.policy;
-        // The bundled registry is as fixed as the program, so there is nothing to remember.
-        let known = (registry.name() != BUNDLED).then(|| self.logs.log(log));
-        if self.access.offline
-            && (registry.is_gone() || registry.id().is_some_and(RegistryId::is_remote))
-            && let Some(known) = &known
-        {
+        let known = self.known_log(registry, log);
+        if let Some(known) = known.as_ref().filter(|_| self.is_not_asked(registry)) {
             return as_last_seen(known, registry, policy).map(Some);
         }
         let view = registry.sync_audited(log, known.as_ref(), policy, whole).await?;
         if let Some(view) = &view {
             let entries = view.replica.size();
             tracing::info!("the log of registry {} has {entries} entries", without_secrets(registry.name()));
+            self.note_place(registry, log, belief)?;
         }
+        Ok(view)
+    }
+
+    /// What is remembered of a log; nothing of that of the bundled registry, which is as fixed as the program.
+    fn known_log(&self, registry: &Registry, log: &LogKey) -> Option<KnownLog> {
+        (registry.name() != BUNDLED).then(|| self.logs.log(log))
+    }
+
+    /// Whether a registry's log is only remembered, since the network may not be used.
+    fn is_not_asked(&self, registry: &Registry) -> bool {
+        self.access.offline && (registry.is_gone() || registry.id().is_some_and(RegistryId::is_remote))
+    }
+
+    /// Remembers that a registry shows this log.
+    fn note_place(&self, registry: &Registry, log: &LogKey, belief: &Belief) -> Result<()> {
         // A log that the user has no reason to believe does not replace the one that was seen at this
         // location: looking at another log is no reason to write to it.
-        if let (Some(_), Some(_), Some(id)) = (&view, known, registry.id())
+        if let (Some(_), Some(id)) = (self.known_log(registry, log), registry.id())
             && (belief.log.is_some() || self.logs.log_at(id.as_str()).is_none())
         {
             // Reading must be possible with a read-only home, but not with somebody else's file in the place
@@ -393,7 +444,7 @@ impl Client {
                 return Err(foreign);
             }
         }
-        Ok(view)
+        Ok(())
     }
 
     /// Remembers the log of a registry, and returns the notice about it.
@@ -443,22 +494,67 @@ fn without_objects(error: Error, id: VersionId, withdrawn: Option<String>) -> Er
 
 /// Returns the log of a registry as it was last seen, if that satisfies the user's policy.
 fn as_last_seen(known: &KnownLog, registry: &Registry, policy: &WitnessPolicy) -> Result<LogView> {
-    let Some((replica, seen)) = known.load()?.whole() else {
-        if policy.max_age.is_some() {
-            let why = "is not asked (offline), and its log was never seen: --max-age cannot be checked";
-            return Err(Error::trust(format!("registry {}", registry.name()), why));
+    let (replica, seen) = known.load()?.whole().ok_or_else(|| never_seen(registry, policy))?;
+    let behind = offline(registry, &seen, policy)?;
+    Ok(LogView { replica, note: seen.note, behind: Some(behind) })
+}
+
+/// As [`as_last_seen`], as far as the log is needed for `name`.
+fn name_as_last_seen(
+    known: &KnownLog,
+    registry: &Registry,
+    policy: &WitnessPolicy,
+    name: &Name,
+) -> Result<NameView> {
+    let whole = known.load()?.whole();
+    match known.name(name) {
+        Some(RememberedName { extract, seen })
+            if whole.as_ref().is_none_or(|(replica, _)| replica.size() < seen.size) =>
+        {
+            let behind = Some(offline(registry, &seen, policy)?);
+            Ok(NameView::Extract(ExtractView { extract, note: seen.note, behind }))
         }
-        let why = "is not asked (offline), and its log was never seen: pull once with a network, or by a pin";
-        return Err(Error::network(NetworkKind::Offline, registry.name(), why));
-    };
+        _ => {
+            let (replica, seen) = whole.ok_or_else(|| never_seen(registry, policy))?;
+            let behind = Some(offline(registry, &seen, policy)?);
+            Ok(NameView::Whole(LogView { replica, note: seen.note, behind }))
+        }
+    }
+}
+
+/// Returns the message that a registry is not asked, and the checkpoint `seen` counts, if that satisfies the
+/// user's policy.
+fn offline(registry: &Registry, seen: &Seen, policy: &WitnessPolicy) -> Result<String> {
     let what = format!("the checkpoint of registry {} as it was last seen (offline)", registry.name());
     policy.check(&what, &SignedCheckpoint::parse(&what, seen.note.clone())?)?;
-    let behind = format!(
+    Ok(format!(
         "offline: what counts is the log of registry {} as it was last seen, with {} entries",
         registry.name(),
-        replica.size()
-    );
-    Ok(LogView { replica, note: seen.note, behind: Some(behind) })
+        seen.size
+    ))
+}
+
+fn never_seen(registry: &Registry, policy: &WitnessPolicy) -> Error {
+    if policy.max_age.is_some() {
+        let why = "is not asked (offline), and its log was never seen: --max-age cannot be checked";
+        return Error::trust(format!("registry {}", registry.name()), why);
+    }
+    let why = "is not asked (offline), and its log was never seen: pull once with a network, or by a pin";
+    Error::network(NetworkKind::Offline, registry.name(), why)
+}
+
+/// Returns the error that a registry claims no log.
+async fn no_log(registry: &Registry) -> Error {
+    // Only a `registry.json` that can be read says that there is none.
+    match registry.about().await {
+        Ok(_) => Error::not_found(Missing::Log, "log", format!("registry {}", registry.name())),
+        Err(e) => e,
+    }
+}
+
+fn shows_none(registry: &Registry, log: &LogKey) -> Error {
+    let why = format!("shows no log, and says that it is {log}");
+    Error::trust(format!("registry {}", registry.name()), why)
 }
 
 fn none_named() -> Error {
@@ -494,11 +590,11 @@ pub(crate) fn near(history: &History, name: &Name) -> Vec<String> {
 /// Returns the release that a name means in a verified log, with warnings for the user.
 pub(crate) async fn in_log(
     registry: &Registry,
-    view: &LogView,
+    view: &NameView,
     reference: &DatasetRef,
     keys: &[PublicKey],
 ) -> Result<(Release, Vec<String>)> {
-    let history = view.replica.history();
+    let history = view.history();
     let name = reference.name().ok_or_else(|| Error::Internal("a pin is not looked up in a log".into()))?;
     let about = |rejected: &&Rejected| rejected.name.as_ref() == Some(name);
     let rejected: Vec<&Rejected> = history.rejected().iter().filter(about).collect();
@@ -537,11 +633,11 @@ pub(crate) async fn in_log(
     // The file beside the log is a convenience, but somebody must have replaced one that differs.
     let is_same = match registry.release_file(id).await {
         Ok(None) => true,
-        Ok(Some(bytes)) => view.replica.tree().leaf(released.index) == Some(leaf_hash(&bytes)),
+        Ok(Some(bytes)) => view.leaf(released.index) == Some(leaf_hash(&bytes)),
         // It is longer than any statement.
         Err(Error::Integrity { .. }) => false,
         // The log is enough when offline.
-        Err(Error::Network { .. }) if view.behind.is_some() => true,
+        Err(Error::Network { .. }) if view.behind().is_some() => true,
         Err(e) => return Err(e),
     };
     if !is_same {
@@ -549,7 +645,7 @@ pub(crate) async fn in_log(
             format!("was replaced: it is not entry {} of the log, which is the release", released.index);
         return Err(Error::trust(registry.place_of_release(id), why));
     }
-    let mut warnings: Vec<String> = view.behind.iter().cloned().collect();
+    let mut warnings: Vec<String> = view.behind().into_iter().cloned().collect();
     if let Some(notice) = &released.yanked {
         warnings.push(is_yanked(id, &notice.reason));
     }

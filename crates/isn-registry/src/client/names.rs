@@ -142,7 +142,7 @@ impl Client {
         reference: &DatasetRef,
         name: &Name,
     ) -> Result<Answer> {
-        let view = match self.view(&registry, &belief).await {
+        let view = match self.view(&registry, &belief, Some(name)).await {
             Ok(view) => view,
             Err(e @ Error::Network { .. }) => return Ok(Answer::Silent(e)),
             Err(e) => return Err(e),
@@ -177,7 +177,7 @@ impl Client {
             }
             Err(e @ (Error::NotFound { .. } | Error::Unreleased { .. })) => {
                 let is_its = match &view {
-                    Some(view) => view.replica.history().dataset(name).is_some(),
+                    Some(view) => view.history().dataset(name).is_some(),
                     None => !registry.versions(name).await?.is_empty(),
                 };
                 Ok(match (is_its, view) {
@@ -186,7 +186,7 @@ impl Client {
                         let recipes = self.recipes(registry.name()).into_iter();
                         let e = e.near(recipes.filter(|recipe| recipe.is_like(name)));
                         let notice = |behind| format!("{behind}: it has no {name}");
-                        Answer::Lacks(e, view.and_then(|view| view.behind).map(notice))
+                        Answer::Lacks(e, view.and_then(|view| view.behind().cloned()).map(notice))
                     }
                 })
             }
@@ -251,13 +251,13 @@ impl Client {
         let refuse = |why: &str| unanswered(location, name, &format!("{}; {why}", chain(error)));
         let expected = self.expected(location).ok_or_else(|| refuse("no log of it is known"))?;
         let (log, trusted) = expected;
-        let known = self.logs.log(&log).load()?.whole();
-        let (replica, seen) = known.ok_or_else(|| refuse("its log was never seen"))?;
+        let known = self.logs.log(&log).last_seen(name)?;
+        let (history, seen) = known.ok_or_else(|| refuse("its log was never seen"))?;
         let what = "its log as last seen";
         let checked = SignedCheckpoint::parse(what, seen.note)
             .and_then(|note| self.believed(&trusted, None).policy.check(what, &note));
         checked.map_err(|e| refuse(&chain(&e)))?;
-        if replica.history().dataset(name).is_some() {
+        if history.dataset(name).is_some() {
             return Err(refuse(
                 "its log as last seen has that name, and no mirror of that log in the list answers",
             ));
@@ -265,7 +265,7 @@ impl Client {
         Ok(format!(
             "registry {location} cannot be asked; its log as last seen, with {} entries, has no {name}, so \
              the next registries were asked: {error}",
-            replica.size()
+            history.size()
         ))
     }
 
@@ -315,8 +315,8 @@ impl Client {
             Some(!is_one && registry.versions(name).await.is_ok_and(|versions| !versions.is_empty()))
         });
         says.await.flatten().unwrap_or_else(|| {
-            let known = expected.and_then(|log| self.logs.log(&log).load().ok()?.whole());
-            known.is_some_and(|(replica, _)| replica.history().dataset(name).is_some())
+            let known = expected.and_then(|log| self.logs.log(&log).last_seen(name).ok()?);
+            known.is_some_and(|(history, _)| history.dataset(name).is_some())
         })
     }
 

@@ -6,13 +6,14 @@ use std::collections::HashSet;
 use futures_util::future::join_all;
 
 use super::names::aside;
-use super::{Belief, Client, as_last_seen, none_named, subject};
+use super::{Belief, Client, as_last_seen, name_as_last_seen, none_named, subject};
 use crate::registry::ahead::Needs;
-use crate::registry::log::{LogView, WitnessPolicy};
+use crate::registry::log::WitnessPolicy;
+use crate::registry::one_name::NameView;
 use crate::registry::{BUNDLED, Head, Registry};
 use crate::transport;
 use crate::trust::RegistryId;
-use isn_format::dataset_ref::{DatasetRef, VersionId};
+use isn_format::dataset_ref::{DatasetRef, Name, VersionId};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, chain};
 use isn_format::log::{History, LogKey, Notice};
@@ -58,7 +59,7 @@ impl Client {
                     let mut unheard = None;
                     let view = match &belief.log {
                         None => None,
-                        Some(log) => self.view(&registry, &belief).await.unwrap_or_else(|why| {
+                        Some(log) => self.view(&registry, &belief, reference.name()).await.unwrap_or_else(|why| {
                             unread.push(Unread { location, log: log.clone(), why });
                             unheard = Some((log.clone(), belief.policy.clone()));
                             None
@@ -104,7 +105,7 @@ impl Client {
         let Some((registry, mut head, unheard)) = found else {
             return Err(wrong.or(absent).unwrap_or_else(none_named));
         };
-        notices.extend(self.read_elsewhere(unread).await);
+        notices.extend(self.read_elsewhere(unread, reference.name()).await);
         if let Some((log, policy)) = unheard.filter(|_| head.signed_by.is_empty()) {
             // Its signers, by what another registry says, or said before, of the log.
             if let Some(release) = self.as_seen(&registry, &log, &policy, reference)
@@ -114,7 +115,7 @@ impl Client {
             }
         }
         notices.append(&mut head.warnings);
-        let (remembered, unread) = self.remembered();
+        let (remembered, unread) = self.remembered(reference.name());
         for advice in remembered.iter().filter_map(|history| Advice::of(history, reference)) {
             notices.extend(advice.sentences());
             head.withdrawn = head.withdrawn.or(advice.withdrawn);
@@ -132,26 +133,32 @@ impl Client {
         policy: &WitnessPolicy,
         reference: &DatasetRef,
     ) -> Option<Release> {
-        let seen = as_last_seen(&self.logs.log(log), registry, policy).ok()?;
-        find(seen.replica.history(), reference)
+        let known = self.logs.log(log);
+        let seen = match reference.name() {
+            Some(name) => name_as_last_seen(&known, registry, policy, name),
+            None => as_last_seen(&known, registry, policy).map(NameView::Whole),
+        };
+        find(seen.ok()?.history(), reference)
     }
 
     /// Reads the logs that registries could not show at the other registries of the list that show them. What
     /// these say is remembered. All of them are asked, since one of them may be stale, and none for long.
     /// Returns notices.
-    async fn read_elsewhere(&self, mut unread: Vec<Unread<'_>>) -> Vec<String> {
+    async fn read_elsewhere(&self, mut unread: Vec<Unread<'_>>, name: Option<&Name>) -> Vec<String> {
         let mut notices = Vec::new();
         while let Some(Unread { log, .. }) = unread.first() {
             let log = log.clone();
             let (same, rest): (Vec<_>, Vec<_>) = unread.into_iter().partition(|one| one.log == log);
             unread = rest;
             let others = self.locations.iter().filter(|other| same.iter().all(|one| one.location != *other));
-            let read = others.map(async |other| (other, self.read_aside(other, &log).await));
+            let read = others.map(async |other| (other, self.read_aside(other, &log, name).await));
             let (mut behind, mut is_current) = (Vec::new(), false);
             for (other, read) in join_all(read).await {
                 match read {
-                    Some(Ok(LogView { behind: Some(why), .. })) => behind.push(why),
-                    Some(Ok(_)) => is_current = true,
+                    Some(Ok(view)) => match view.behind() {
+                        Some(why) => behind.push(why.clone()),
+                        None => is_current = true,
+                    },
                     // A log that contradicts itself, for example.
                     Some(Err(e)) if !matches!(e, Error::Network { .. }) => {
                         notices.push(format!("the log of registry {other} was not used: {}", chain(&e)));
@@ -173,12 +180,17 @@ impl Client {
     }
 
     /// Reads the log of a registry if it is `log`. Returns `None` if it is not, or if that takes too long.
-    async fn read_aside(&self, location: &str, log: &LogKey) -> Option<Result<LogView>> {
+    async fn read_aside(
+        &self,
+        location: &str,
+        log: &LogKey,
+        name: Option<&Name>,
+    ) -> Option<Result<NameView>> {
         let registry = self.open_aside(location).ok()?;
         let read = aside(async {
             let belief = self.belief(&registry).await.ok()?;
             match belief.log.as_ref() == Some(log) {
-                true => self.sync(&registry, log, &belief, None).await.transpose(),
+                true => self.sync_for(&registry, log, &belief, name).await.transpose(),
                 false => None,
             }
         });
@@ -202,7 +214,7 @@ impl Client {
         &self,
         registry: &Registry,
         belief: &Belief,
-        view: Option<&LogView>,
+        view: Option<&NameView>,
         reference: &DatasetRef,
         notices: &mut Vec<String>,
     ) -> Result<Head> {
@@ -212,7 +224,7 @@ impl Client {
                 "--max-age is ignored, since a pin needs no log: none of registry {name} is trusted"
             ));
         }
-        let history = view.map(|view| view.replica.history());
+        let history = view.map(NameView::history);
         let logged = history.and_then(|history| find(history, reference));
         let released = match logged {
             Some(release) => Ok(release),
@@ -248,8 +260,9 @@ impl Client {
         Ok(head)
     }
 
-    /// Returns the believed logs as they were last seen, and notices about those that could not be read.
-    pub fn remembered(&self) -> (Vec<History>, Vec<String>) {
+    /// Returns the believed logs as they were last seen, as wholes and as far as they are about `names`, and
+    /// notices about those that could not be read.
+    pub fn remembered<'a>(&self, names: impl IntoIterator<Item = &'a Name>) -> (Vec<History>, Vec<String>) {
         let (mut histories, mut unread) = (Vec::new(), Vec::new());
         let mut logs: Vec<LogKey> = Vec::new();
         for log in self.known().list().filter_map(|(_, trusted)| trusted.believed_log().cloned()) {
@@ -257,13 +270,19 @@ impl Client {
             if logs.contains(&log) {
                 continue;
             }
-            match self.logs.log(&log).load() {
+            logs.push(log);
+        }
+        for log in &logs {
+            match self.logs.log(log).load() {
                 Ok(known) => histories.extend(known.whole().map(|(replica, _)| replica.history().clone())),
                 Err(e) => {
                     unread.push(format!("what was seen of log {} could not be read: {e}", log.origin()))
                 }
             }
-            logs.push(log);
+        }
+        for name in names {
+            let kept = logs.iter().filter_map(|log| self.logs.log(log).name(name));
+            histories.extend(kept.map(|kept| kept.extract.history().clone()));
         }
         (histories, unread)
     }
@@ -271,7 +290,7 @@ impl Client {
     /// Returns notices that a version is yanked or withdrawn, by the believed logs as they were last seen,
     /// and notices about those that could not be read.
     pub(crate) fn remembered_advice(&self, pin: &DatasetRef) -> Vec<String> {
-        let (remembered, unread) = self.remembered();
+        let (remembered, unread) = self.remembered(pin.name());
         let advice = remembered.iter().filter_map(|history| Advice::of(history, pin));
         once(advice.flat_map(|advice| advice.sentences()).chain(unread).collect())
     }
@@ -289,10 +308,10 @@ impl Client {
         let now = here.and_then(|registry| {
             transport::runtime().ok()?.block_on(async {
                 let belief = self.belief(&registry).await.ok()?;
-                self.view(&registry, &belief).await.ok()?
+                self.view(&registry, &belief, pin.name()).await.ok()?
             })
         });
-        let histories = now.iter().map(|view| view.replica.history()).chain(remembered);
+        let histories = now.iter().map(NameView::history).chain(remembered);
         let advice = histories.filter_map(|history| Advice::of(history, pin));
         once(advice.flat_map(|advice| advice.sentences()).collect())
     }

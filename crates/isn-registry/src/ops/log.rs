@@ -83,7 +83,7 @@ pub fn audit(client: &Client, attestations: bool, entries: &mut dyn Entries) -> 
         let (anchor, view) = match attestations {
             false => (anchor, view),
             true => {
-                let view = client.attestations(&registry, &view).await?.ok_or_else(|| {
+                let view = client.attestations(&registry, view.replica.history()).await?.ok_or_else(|| {
                     let what = format!("registry {}", registry.name());
                     Error::not_found(Missing::AttestationLog, "attestation log", what)
                 })?;
@@ -246,15 +246,16 @@ pub fn prove(client: &Client, reference: &DatasetRef) -> Result<ProveReport> {
     let registry = client.open(first(client)?)?;
     transport::runtime()?.block_on(async {
         let belief = client.belief(&registry).await?;
-        let (_, view) = client.claimed_view(&registry, &belief).await?;
+        let (_, view) = client.claimed_view_of(&registry, &belief, reference.name()).await?;
         let (release, _) = client::in_log(&registry, &view, reference, &belief.keys).await?;
         let Standing::Logged(position) = release.standing() else {
             return Err(Error::Internal("a release in a log that is not logged".into()));
         };
-        let entry = registry.log_entry(position.index, &view).await?;
-        let checkpoint = SignedCheckpoint::parse("the checkpoint", view.note.clone())?
-            .verify(&view.replica.history().key())?;
-        let hashes = view.replica.tree().prove_leaf(position.index)?;
+        let checkpoint =
+            SignedCheckpoint::parse("the checkpoint", view.note().to_vec())?.verify(&view.history().key())?;
+        let (index, log) = (position.index, layout::LOG);
+        let entry = registry.entry_with_leaf(log, checkpoint.size, (index, view.leaf(index))).await?;
+        let hashes = registry.prove_entry(index, &view).await?;
         let proof = Proof::new(entry, position.index, hashes, &checkpoint)?;
         Ok(ProveReport { proof: proof.to_bytes(), release })
     })

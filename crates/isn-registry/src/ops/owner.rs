@@ -187,12 +187,12 @@ pub fn show(client: &Client, name: &Name) -> Result<Shown> {
         if let (true, Some(unlike)) = (is_claimed, belief.unlike.take()) {
             return Err(silent(unlike));
         }
-        let view = match runtime.block_on(client.claimed_view(&registry, &belief)) {
+        let view = match runtime.block_on(client.claimed_view_of(&registry, &belief, Some(name))) {
             Ok((_, view)) => view,
             Err(Error::NotFound { .. }) => continue,
             Err(e) => return Err(e),
         };
-        if let Some(dataset) = view.replica.history().dataset(name) {
+        if let Some(dataset) = view.history().dataset(name) {
             let (dataset, registry) = (dataset.clone(), registry.name().into());
             return Ok(Shown { dataset, registry, is_claimed });
         }

@@ -3,7 +3,7 @@
 use super::{Registry, layout};
 use crate::registry::log::{LogView, left_out};
 use isn_format::error::{Error, Result};
-use isn_format::log::{Accepted, LogKey, Rejected, Replica, SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
+use isn_format::log::{Accepted, Hash, LogKey, Rejected, Replica, SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
 
 impl Registry {
     /// Replays the log up to `signed` from its first entry, without remembering anything. Checks that every
@@ -87,6 +87,19 @@ impl Registry {
     /// read.
     pub(crate) async fn log_entry(&self, index: u64, view: &LogView) -> Result<Vec<u8>> {
         let (size, log) = (view.replica.size(), layout::Log::of(view.replica.history().anchor()));
+        self.entry_with_leaf(log, size, (index, view.replica.tree().leaf(index))).await
+    }
+
+    /// Returns the bytes of the entry `index` of a log of `size` entries, which has this leaf.
+    ///
+    /// # Errors
+    /// As [`Registry::log_entry`].
+    pub(crate) async fn entry_with_leaf(
+        &self,
+        log: layout::Log,
+        size: u64,
+        (index, leaf): (u64, Option<Hash>),
+    ) -> Result<Vec<u8>> {
         let (bundle_index, at) = (index / TILE_WIDTH, index % TILE_WIDTH);
         let width = TILE_WIDTH.min(size - bundle_index * TILE_WIDTH);
         let bytes = self.bundle(log, bundle_index, width, 0).await.map_err(left_out)?;
@@ -94,7 +107,7 @@ impl Registry {
         let entries =
             bundle::read(&bytes, at + 1).map_err(|why| Error::trust(what(), format!("it {why}")))?;
         let entry = entries.last().copied().unwrap_or_default();
-        if view.replica.tree().leaf(index) != Some(leaf_hash(entry)) {
+        if leaf != Some(leaf_hash(entry)) {
             return Err(Error::trust(what(), format!("has another entry {index} than the log")));
         }
         Ok(entry.to_vec())

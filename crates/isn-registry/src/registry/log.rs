@@ -2,18 +2,20 @@
 
 use futures_util::{StreamExt, TryStreamExt};
 
+use super::names::{self, Filing};
 use super::{Registry, layout};
-use crate::known_logs::{KnownLog, Seen};
+use crate::known_logs::{KnownLog, Remembered, Seen};
 use crate::transport;
 use isn_format::error::{Error, Missing, Result};
+use isn_format::log::names::SignedNames;
 use isn_format::log::{
     Accepted, LogKey, MAX_CHECKPOINT, Rejected, Replica, SignedCheckpoint, TILE_WIDTH, WitnessKey, bundle,
 };
 
 /// The number of bundles to fetch at once.
-const REQUESTS: usize = 8;
+pub(super) const REQUESTS: usize = 8;
 /// How many times to read a log that changes while it is read.
-const ATTEMPTS: usize = 3;
+pub(super) const ATTEMPTS: usize = 3;
 
 /// Who, beside the log itself, must have seen a checkpoint.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +38,16 @@ pub struct LogView {
     pub note: Vec<u8>,
     /// Set if the registry is a stale mirror: all that it has is true, but less than was seen elsewhere.
     pub behind: Option<String>,
+}
+
+/// What is remembered of a log while it is read.
+#[derive(Clone, Copy)]
+struct Seeing<'a> {
+    /// The checkpoint that the replay leads to.
+    replayed: Option<&'a Seen>,
+    /// The newest checkpoint.
+    seen: Option<&'a Seen>,
+    known: Option<&'a KnownLog>,
 }
 
 impl Registry {
@@ -70,14 +82,32 @@ impl Registry {
         known: Option<&KnownLog>,
         policy: &WitnessPolicy,
     ) -> Result<Option<LogView>> {
+        self.sync_and_judge(anchor, known, policy, None).await
+    }
+
+    /// As [`Registry::sync_log`]. If this machine has relied on an index of names, or is in doubt about one,
+    /// whose note is `doubted`, the log is read from its first entry, and the index made anew.
+    ///
+    /// # Errors
+    /// As [`Registry::sync_log`]; [`Error::Trust`] if the log's key has signed another index.
+    pub(super) async fn sync_and_judge(
+        &self,
+        anchor: &LogKey,
+        known: Option<&KnownLog>,
+        policy: &WitnessPolicy,
+        doubted: Option<SignedNames>,
+    ) -> Result<Option<LogView>> {
+        let mut notes = known.map_or(Ok(Vec::new()), KnownLog::relied_on)?;
+        notes.extend(doubted);
+        let empty = || Replica::new(anchor.clone());
         // A long log's state is held once: who needs it again reads it again.
         let remembered = || match known.map(KnownLog::load).transpose()? {
-            Some(remembered) => Ok::<_, Error>((remembered.replica, remembered.seen)),
-            None => Ok((Replica::new(anchor.clone()), None)),
+            Some(remembered) => Ok::<_, Error>(remembered),
+            None => Ok(Remembered { replica: empty(), replayed: None, seen: None }),
         };
-        let (mut base, seen) = remembered()?;
+        let Remembered { replica: mut base, mut replayed, seen } = remembered()?;
         let (mut attempt, log) = (1, layout::Log::of(anchor));
-        let (view, is_new) = loop {
+        let (view, is_new, filing) = loop {
             let Some(signed) = self.signed_checkpoint(log).await? else {
                 // An empty log has nothing to lose.
                 let Some(seen) = seen.filter(|seen| seen.size > 0) else { return Ok(None) };
@@ -89,24 +119,42 @@ impl Registry {
                 );
                 return Err(Error::trust(format!("registry {}", self.name()), why));
             };
-            match self.follow(&signed, base, seen.as_ref(), known).await {
+            // A mirror that is behind cannot show what notes are to be compared with.
+            let is_ahead = seen.as_ref().is_none_or(|seen| seen.size <= signed.claimed_size());
+            let mut filing = (!notes.is_empty() && is_ahead).then(|| Filing::from_bundle(0));
+            if filing.is_some() {
+                (base, replayed) = (empty(), None);
+            }
+            let known_as = Seeing { replayed: replayed.as_ref(), seen: seen.as_ref(), known };
+            match self.follow(&signed, base, known_as, &mut filing).await {
                 // The log was advanced while it was read: its last, partial bundle has another name now.
                 Err(Error::NotFound { .. }) if attempt < ATTEMPTS => {
-                    (attempt, base) = (attempt + 1, remembered()?.0);
+                    attempt += 1;
+                    Remembered { replica: base, replayed, .. } = remembered()?;
                 }
                 Err(e @ Error::NotFound { .. }) => {
-                    signed.verify(&remembered()?.0.history().key_at(signed.claimed_size()))?;
+                    signed.verify(&remembered()?.replica.history().key_at(signed.claimed_size()))?;
                     return Err(left_out(e));
                 }
-                followed => break followed?,
+                followed => {
+                    let (view, is_new) = followed?;
+                    break (view, is_new, filing);
+                }
             }
         };
         let signed = SignedCheckpoint::parse(&self.place(&log.checkpoint()), view.note.clone())?;
         policy.check("the log's checkpoint", &signed)?;
+        let wrong = match filing {
+            Some(filing) => judge(&notes, &filing, &view, known)?,
+            None => {
+                notes.clear();
+                None
+            }
+        };
         if let Some(known) = known.filter(|_| is_new) {
-            known.store(&view.replica, &view.note)?;
+            known.store_checked(&view.replica, &view.note, &notes)?;
         }
-        Ok(Some(view))
+        wrong.map_or(Ok(Some(view)), Err)
     }
 
     /// As [`Registry::sync_log`]. If the log was just audited as a whole, and is still the same, `whole` is
@@ -121,7 +169,11 @@ impl Registry {
         policy: &WitnessPolicy,
         whole: Option<Replica>,
     ) -> Result<Option<LogView>> {
-        let Some(whole) = whole else { return self.sync_log(anchor, known, policy).await };
+        // Notes are compared with the entries, which are not here.
+        let is_judged = known.map_or(Ok(true), |known| known.relied_on().map(|notes| notes.is_empty()))?;
+        let Some(whole) = whole.filter(|_| is_judged) else {
+            return self.sync_log(anchor, known, policy).await;
+        };
         let Some(signed) = self.signed_checkpoint(layout::Log::of(anchor)).await? else {
             return self.sync_log(anchor, known, policy).await;
         };
@@ -162,14 +214,14 @@ impl Registry {
         Ok(by_key.tree().root()? == view.replica.tree().root()? && by_key.history().key() == history.key())
     }
 
-    /// Returns the log up to `signed`, which must continue `base` and not contradict `seen`; and whether
-    /// anything is new.
+    /// Returns the log up to `signed`, which must continue `base` and not contradict what was seen; and
+    /// whether anything is new. New entries go into `filing`, if there is one.
     async fn follow(
         &self,
         signed: &SignedCheckpoint,
         base: Replica,
-        seen: Option<&Seen>,
-        known: Option<&KnownLog>,
+        Seeing { replayed, seen, known }: Seeing<'_>,
+        filing: &mut Option<Filing>,
     ) -> Result<(LogView, bool)> {
         let (size, root) = (signed.claimed_size(), signed.claimed_root());
         let fork = |seen: &Seen| match known {
@@ -183,11 +235,12 @@ impl Registry {
             early?;
             if base.tree().root_at(size)? != root {
                 return Err(fork(
-                    seen.ok_or_else(|| Error::Internal("a replay without a checkpoint".into()))?,
+                    replayed.ok_or_else(|| Error::Internal("a replay without a checkpoint".into()))?,
                 )?);
             }
-            let note = seen.map_or_else(|| signed.bytes().to_vec(), |seen| seen.note.clone());
-            if size == base.size() {
+            let note = replayed.map_or_else(|| signed.bytes().to_vec(), |replayed| replayed.note.clone());
+            let is_behind = seen.is_some_and(|seen| seen.size > size);
+            if size == base.size() && !is_behind {
                 // The same tree, but perhaps with more cosignatures by now.
                 let is_new = note != signed.bytes();
                 let view = LogView { replica: base, note: signed.bytes().to_vec(), behind: None };
@@ -197,12 +250,17 @@ impl Registry {
                 "registry {} is a stale mirror: its log has {size} entries, {} were seen before; what was \
                  seen counts",
                 self.name(),
-                base.size()
+                seen.map_or(base.size(), |seen| seen.size)
             );
             return Ok((LogView { replica: base, note, behind: Some(behind) }, false));
         }
         let mut replica = base;
-        let agrees = match self.extend(&mut replica, size).await {
+        let file = |entry: &[u8], _| {
+            if let Some(filing) = filing {
+                filing.push(entry);
+            }
+        };
+        let agrees = match self.extend_and(&mut replica, size, file).await {
             Ok(_) => replica.tree().root()? == root,
             // Entries that do not continue the known ones may be whole, but of another history.
             Err(Error::Trust { .. } | Error::Integrity { .. }) => false,
@@ -229,15 +287,15 @@ impl Registry {
 
     /// Fetches and replays the entries up to `size`.
     pub(super) async fn extend(&self, replica: &mut Replica, size: u64) -> Result<()> {
-        self.extend_and(replica, size, |_| ()).await
+        self.extend_and(replica, size, |_, _| ()).await
     }
 
-    /// As [`Registry::extend`], and calls `each` with the effect of each entry.
+    /// As [`Registry::extend`], and calls `each` with each entry and its effect.
     async fn extend_and(
         &self,
         replica: &mut Replica,
         size: u64,
-        mut each: impl FnMut(Result<Accepted, Rejected>),
+        mut each: impl FnMut(&[u8], Result<Accepted, Rejected>),
     ) -> Result<()> {
         let (from, tail) = (replica.size(), replica.tail());
         let log = layout::Log::of(replica.history().anchor());
@@ -254,7 +312,7 @@ impl Registry {
             let what = || self.place(&log.entries(index, range.end - index * TILE_WIDTH));
             let entries = bundle::read(&bytes, range.end - range.start);
             for entry in entries.map_err(|why| Error::trust(what(), format!("is damaged: it {why}")))? {
-                each(replica.push(entry)?);
+                each(entry, replica.push(entry)?);
             }
         }
         Ok(())
@@ -275,7 +333,7 @@ impl Registry {
         let Some(view) = self.sync_log(anchor, Some(known), policy).await? else { return Ok(None) };
         let mut entries = Vec::new();
         if view.behind.is_none() && before.size() < view.replica.size() {
-            self.extend_and(&mut before, view.replica.size(), |entry| entries.push(entry)).await?;
+            self.extend_and(&mut before, view.replica.size(), |_, entry| entries.push(entry)).await?;
         }
         Ok(Some((view, entries)))
     }
@@ -329,6 +387,34 @@ impl Registry {
     pub fn place(&self, path: &str) -> String {
         self.own.transport.locate(path)
     }
+}
+
+/// Compares notes of indexes of names with the entries of a log, all of which are in `filing`. Returns the
+/// error that the log's key has signed an index that is not theirs, if it has; it is then kept as evidence.
+fn judge(
+    notes: &[SignedNames],
+    filing: &Filing,
+    view: &LogView,
+    known: Option<&KnownLog>,
+) -> Result<Option<Error>> {
+    let (history, mut wrong) = (view.replica.history(), None);
+    for note in notes {
+        let size = note.claimed_size();
+        // What the log's key did not sign is nobody's word.
+        if size > view.replica.size() || note.verify_signature(&history.signer_at(size)).is_err() {
+            continue;
+        }
+        if let Ok(root) = names::root_in(note, &view.replica, "the note")
+            && filing.make(size, &mut |_, _| Ok(()))? == root
+        {
+            continue;
+        }
+        let kept = known.map(|known| known.keep_wrong(note, &view.note)).transpose()?;
+        let place = kept.map_or_else(String::new, |folder| format!(" (it is in {})", folder.display()));
+        let what = format!("the index of names of {size} entries of log {}", history.anchor().origin());
+        wrong.get_or_insert(Error::trust(what, format!("{}{place}", names::OTHER)));
+    }
+    Ok(wrong)
 }
 
 /// Turns the error of an absent file into that of entries missing from the log, since the checkpoint says

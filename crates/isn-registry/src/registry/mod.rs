@@ -16,6 +16,7 @@ mod lists;
 mod locations;
 pub mod log;
 pub(crate) mod names;
+pub mod one_name;
 pub mod publish;
 mod recipes;
 pub mod segment;

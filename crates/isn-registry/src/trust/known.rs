@@ -81,7 +81,7 @@ impl<'a> Known<'a> {
     pub(crate) fn has_become(&self, anchor: &LogKey, log: &LogKey) -> bool {
         anchor == log
             || (anchor.origin() == log.origin()
-                && self.logs.log(anchor).load().is_ok_and(|known| known.replica.history().key() == *log))
+                && self.logs.log(anchor).keys().is_ok_and(|keys| keys.key() == *log))
     }
 }
 

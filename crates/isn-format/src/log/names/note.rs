@@ -103,6 +103,11 @@ impl SignedNames {
         self.log_root
     }
 
+    /// Returns the root of the index, according to the note.
+    pub fn claimed_root(&self) -> Root {
+        self.root
+    }
+
     /// Returns the root of the index, if `key` has signed it as that of a log of this size with the root
     /// `log_root`.
     ///

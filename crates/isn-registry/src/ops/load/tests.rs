@@ -29,6 +29,7 @@ pub(in crate::ops) fn with_client<T>(home: &Path, work: impl FnOnce(&Client) -> 
         cache: Some(cache),
         access,
         max_age: None,
+        whole_log: false,
     })
 }
 

@@ -66,8 +66,7 @@ fn known_key(client: &Client, proof: &Proof) -> Result<LogKey> {
     let origin = proof.claimed_origin();
     let mut trusted = client.trust.list().filter_map(|(_, trusted)| trusted.believed_log().cloned());
     if let Some(anchor) = trusted.find(|log| log.origin() == origin) {
-        let replica = client.logs.log(&anchor).load()?.replica;
-        return Ok(replica.history().key_at(proof.claimed_size()));
+        return Ok(client.logs.log(&anchor).keys()?.key_at(proof.claimed_size()));
     }
     let bundled = transport::runtime()?.block_on(client.open(BUNDLED)?.about())?.log_key;
     let log = format!("log {origin}");

@@ -11,6 +11,7 @@ use proptest::test_runner::TestRunner;
 
 use super::*;
 use crate::log::names::Subject;
+use crate::log::{Extract, Hash, Tree, leaf_hash};
 
 const NAMES: [&str; 3] = ["ants", "bees", "cats"];
 /// The number of keys that may own something.
@@ -505,6 +506,46 @@ proptest! {
                 history.rejected.iter().filter(|one| is_filed(one.index)).cloned().collect()
             };
             prop_assert_eq!(about(&alone), about(&whole));
+        }
+    }
+
+    /// An extract, read at once or in two parts, says of its name and the log's keys what the whole log says.
+    #[test]
+    fn an_extract_says_of_its_name_what_the_whole_replay_says(steps in steps(), cut in any::<prop::sample::Index>()) {
+        let (entries, _) = play(&steps);
+        let whole = replayed(&entries);
+        let tree = Tree::of(entries.iter().map(|(entry, _)| leaf_hash(entry))).unwrap();
+        let cut = cut.index(entries.len() + 1) as u64;
+        for name in NAMES {
+            let mut extract = Extract::new(new_history().anchor().clone(), name.parse().unwrap()).unwrap();
+            for end in [cut, entries.len() as u64] {
+                let new: BTreeMap<u64, Vec<u8>> = (0..end)
+                    .zip(&entries)
+                    .filter(|(index, (entry, _))| *index >= extract.size() && extract.is_about(entry))
+                    .map(|(index, (entry, _))| (index, entry.clone()))
+                    .collect();
+                extract = extract.continued((end, tree.root_at(end).unwrap()), &new).unwrap();
+            }
+            prop_assert_eq!(extract.history().dataset(extract.name()), whole.dataset(extract.name()));
+            prop_assert_eq!(extract.history().size(), whole.size());
+            let of_keys = whole.of_keys();
+            prop_assert_eq!(extract.history().of_keys(), of_keys);
+            for (index, leaf) in extract.leaves() {
+                prop_assert_eq!(tree.leaf(*index), Some(*leaf));
+            }
+            let id = VersionId { name: extract.name().clone(), version: "1.0".parse().unwrap() };
+            let position = |history: &History| {
+                history.release(&id).map(|(release, _)| release.standing().clone())
+            };
+            prop_assert_eq!(position(extract.history()), position(&whole));
+            // Neither an entry about something else, nor one that is not new.
+            for (index, (entry, _)) in (0..).zip(&entries) {
+                let head = (extract.size() + 1, Hash([0; 32]));
+                let (again, elsewhere) = (BTreeMap::from([(index, entry.clone())]), extract.size());
+                prop_assert!(extract.clone().continued(head, &again).is_err());
+                let next = BTreeMap::from([(elsewhere, entry.clone())]);
+                prop_assert_eq!(extract.clone().continued(head, &next).is_ok(), extract.is_about(entry));
+            }
         }
     }
 }
