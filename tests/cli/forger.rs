@@ -3,15 +3,21 @@
 use std::fs;
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use isn_format::digest::Digest;
 use isn_format::key::{PrivateKey, PublicKey, Signer};
+use isn_format::log::names::{Place, SignedNames, Subject, grow};
 use isn_format::log::{LogKey, LogSigner, SignedCheckpoint, TILE_WIDTH, Tree, bundle, leaf_hash};
 use isn_format::object::ObjectRef;
 use isn_format::statement::{Advice, Owner, ReleaseStatement, Revocation, SignedStatement, Statement};
 use isn_registry::keyring::read_private;
 use isn_registry::known_logs::KnownLogs;
+use isn_registry::registry::append::OwnLog;
+use isn_registry::registry::publish::RegistryWriter;
+use isn_registry::registry::store::FolderStore;
 use isn_registry::registry::{About, layout};
+use isn_registry::trust::{Known, TrustStore};
 
 use crate::sandbox::{Ran, Sandbox, ran};
 
@@ -34,7 +40,20 @@ pub const WRITERS: [&[&str]; 11] = [
 /// key `me`; and a home `reader`, whose user trusts the registry by its log's key.
 pub struct Forger {
     sandbox: Sandbox,
+    /// The log's first entries, which are about other names.
+    filler: &'static [SignedStatement],
 }
+
+/// More entries than are read as such by whoever asks for one name.
+static FILLER: LazyLock<Vec<SignedStatement>> = LazyLock::new(|| {
+    let owner = PrivateKey::generate("a filler").unwrap();
+    let claim = |number: usize| {
+        let name = format!("filler-{number}").parse().unwrap();
+        let claim = Owner::new(name, None, 1, vec![*owner.public_key()], Vec::new());
+        SignedStatement::sign(&Statement::Owner(claim), &owner).unwrap()
+    };
+    (0..1010).map(claim).collect()
+});
 
 impl Deref for Forger {
     type Target = Sandbox;
@@ -47,7 +66,30 @@ impl Deref for Forger {
 impl Forger {
     /// Releases only `grads@1.0` and `other@1.0`: entries 0 to 3.
     pub fn new() -> Self {
+        Forger::with(&[])
+    }
+
+    /// The same with a log so long that names are read by its index. The numbers of entries are larger by
+    /// [`Forger::first`].
+    pub fn long() -> Self {
+        Forger::with(&FILLER)
+    }
+
+    /// One of each.
+    pub fn both() -> [Self; 2] {
+        [Forger::new(), Forger::long()]
+    }
+
+    fn with(filler: &'static [SignedStatement]) -> Self {
         let sandbox = Sandbox::built();
+        if !filler.is_empty() {
+            let logs = KnownLogs::new(sandbox.path("home/logs"));
+            let store = FolderStore::new(sandbox.path("reg"));
+            RegistryWriter::init(&store, "a long log", || logs.new_signer(None)).unwrap();
+            let writer = RegistryWriter::open(Box::new(store)).unwrap();
+            let nobody = TrustStore::open(sandbox.path("home/nobody.toml")).unwrap();
+            OwnLog::open(&writer, Known { trust: &nobody, logs: &logs }).unwrap().append(filler).unwrap();
+        }
         sandbox.build_second_version();
         sandbox.recipe("other", "1.0", &["ant", "bee"], "");
         sandbox.isn(&["build", "other-1.0.toml", "--source", "raw", "--out", "out-other"]).ok();
@@ -58,16 +100,24 @@ impl Forger {
         for folder in ["objects", "packs"] {
             sandbox.copy(&format!("out2/{folder}"), &format!("reg/{folder}"));
         }
-        let forger = Forger { sandbox };
+        let forger = Forger { sandbox, filler };
         forger.reader(&["trust", "add", "reg", &forger.anchor("reg").to_string()]).ok();
         forger
     }
 
     /// The same with `grads@1.1` as entry 4.
     pub fn with_two_versions() -> Self {
-        let forger = Forger::new();
-        forger.isn(&["publish", "out2", "--registry", "reg", "--key", "me"]).ok();
-        forger
+        Forger::new().and_a_second_version()
+    }
+
+    pub fn and_a_second_version(self) -> Self {
+        self.isn(&["publish", "out2", "--registry", "reg", "--key", "me"]).ok();
+        self
+    }
+
+    /// The number of the entry that is the first one in a short log.
+    pub fn first(&self) -> u64 {
+        self.filler.len() as u64
     }
 
     /// Runs isn as the user of another home.
@@ -162,19 +212,29 @@ impl Forger {
         (path, bytes)
     }
 
-    /// All entries of a log that is shorter than a full bundle.
+    /// All entries from [`Forger::first`] on.
     pub fn entries(&self) -> Vec<Vec<u8>> {
-        let bytes = self.bytes(&self.bundle());
-        bundle::read_all(&bytes).unwrap().into_iter().map(<[u8]>::to_vec).collect()
+        let size = self.checkpoint().claimed_size();
+        let bundles = (0..size.div_ceil(TILE_WIDTH)).map(|index| {
+            let width = TILE_WIDTH.min(size - index * TILE_WIDTH);
+            self.bytes(&format!("reg/{}", layout::LOG.entries(index, width)))
+        });
+        let entries = bundles.flat_map(|bytes| {
+            bundle::read_all(&bytes).unwrap().into_iter().map(<[u8]>::to_vec).collect::<Vec<_>>()
+        });
+        entries.skip(self.filler.len()).collect()
     }
 
-    /// Replaces the log with these entries: all bundles and tiles, signed by the log's key.
+    /// Replaces the log with these entries: all bundles and tiles, and of a long one the index, signed by the
+    /// log's key.
     pub fn write_log(&self, entries: &[Vec<u8>]) {
         self.write_log_by(entries, &self.log_signer());
     }
 
     pub fn write_log_by(&self, entries: &[Vec<u8>], signer: &LogSigner) {
         let _ = fs::remove_dir_all(self.path("reg/log"));
+        let entries = self.filler.iter().map(|filler| filler.bytes().to_vec()).chain(entries.iter().cloned());
+        let entries: Vec<Vec<u8>> = entries.collect();
         let tree = Tree::of(entries.iter().map(|entry| leaf_hash(entry))).unwrap();
         for (index, chunk) in (0..).zip(entries.chunks(TILE_WIDTH as usize)) {
             let mut bytes = Vec::new();
@@ -188,6 +248,35 @@ impl Forger {
         }
         let note = SignedCheckpoint::sign(signer, tree.size(), tree.root().unwrap()).unwrap();
         self.write("reg/log/checkpoint", note.bytes());
+        if !self.filler.is_empty() {
+            self.write_index(&entries, &tree, signer, |_| true);
+        }
+    }
+
+    /// Replaces the index of names with one of the entries of `tree` that are to be `shown`.
+    fn write_index(&self, entries: &[Vec<u8>], tree: &Tree, signer: &LogSigner, shown: impl Fn(u64) -> bool) {
+        let _ = fs::remove_dir_all(self.path("reg/names"));
+        let (mut offset, mut filed) = (0, Vec::new());
+        for (index, entry) in (0..).zip(entries) {
+            let place = Place { index, offset: offset + 2, length: entry.len() as u16 };
+            filed.extend(Subject::of(entry).filter(|_| shown(index)).map(|subject| (subject, place)));
+            let is_full = (index + 1).is_multiple_of(TILE_WIDTH);
+            offset = if is_full { 0 } else { offset + 2 + entry.len() as u32 };
+        }
+        let root = grow(None, filed, &mut |_| unreachable!(), &mut |file, bytes| {
+            self.write(&format!("reg/{}", layout::names_file(&file)), &bytes);
+            Ok(())
+        });
+        let note = SignedNames::sign(signer, tree.size(), tree.root().unwrap(), root.unwrap()).unwrap();
+        self.write("reg/names/note", note.bytes());
+    }
+
+    /// Signs an index of names without the entry `hidden`, as who has the log's key can.
+    pub fn hide(&self, hidden: u64) {
+        let entries = self.filler.iter().map(|filler| filler.bytes().to_vec()).chain(self.entries());
+        let entries: Vec<Vec<u8>> = entries.collect();
+        let tree = Tree::of(entries.iter().map(|entry| leaf_hash(entry))).unwrap();
+        self.write_index(&entries, &tree, &self.log_signer(), |index| index != hidden);
     }
 
     /// Appends an entry, whatever its content.

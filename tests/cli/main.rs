@@ -52,6 +52,7 @@ mod machine;
 mod mirror;
 mod names;
 mod no_ranges;
+mod one_name;
 mod owner;
 mod pairs;
 mod planted;

@@ -59,11 +59,13 @@ impl Client {
                     let mut unheard = None;
                     let view = match &belief.log {
                         None => None,
-                        Some(log) => self.view(&registry, &belief, reference.name()).await.unwrap_or_else(|why| {
-                            unread.push(Unread { location, log: log.clone(), why });
-                            unheard = Some((log.clone(), belief.policy.clone()));
-                            None
-                        }),
+                        Some(log) => {
+                            self.view(&registry, &belief, reference.name()).await.unwrap_or_else(|why| {
+                                unread.push(Unread { location, log: log.clone(), why });
+                                unheard = Some((log.clone(), belief.policy.clone()));
+                                None
+                            })
+                        }
                     };
                     let head = self.pinned(&registry, &belief, view.as_ref(), reference, &mut notices).await;
                     unlike = belief.unlike.filter(|e| matches!(e, Error::NotFound { .. }));

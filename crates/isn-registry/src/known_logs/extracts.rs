@@ -64,7 +64,8 @@ impl KnownLog {
         let note = stored.checkpoint.into_bytes();
         let signed = SignedCheckpoint::parse(&path.display().to_string(), note.clone()).ok()?;
         let (size, root) = (signed.claimed_size(), signed.claimed_root());
-        let leaves = stored.leaves.into_iter().map(|(index, leaf)| Some((index, Hash::parse_hash(&leaf).ok()?)));
+        let leaves =
+            stored.leaves.into_iter().map(|(index, leaf)| Some((index, Hash::parse_hash(&leaf).ok()?)));
         let leaves = leaves.collect::<Option<BTreeMap<_, _>>>()?;
         let is_its = *stored.history.anchor() == self.anchor && stored.history.is_by_these_rules();
         let extract = Extract::of_parts(name.clone(), (size, root), stored.history, leaves);

@@ -83,10 +83,11 @@ pub fn audit(client: &Client, attestations: bool, entries: &mut dyn Entries) -> 
         let (anchor, view) = match attestations {
             false => (anchor, view),
             true => {
-                let view = client.attestations(&registry, view.replica.history()).await?.ok_or_else(|| {
-                    let what = format!("registry {}", registry.name());
-                    Error::not_found(Missing::AttestationLog, "attestation log", what)
-                })?;
+                let view =
+                    client.attestations(&registry, view.replica.history()).await?.ok_or_else(|| {
+                        let what = format!("registry {}", registry.name());
+                        Error::not_found(Missing::AttestationLog, "attestation log", what)
+                    })?;
                 (view.replica.history().anchor().clone(), view)
             }
         };

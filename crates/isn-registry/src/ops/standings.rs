@@ -30,7 +30,8 @@ pub fn histories(client: &Client, location: &str) -> Result<Histories> {
             return Ok(Histories { log: Some(view.replica.history().clone()), attestations: None });
         }
         // Nothing that is listed depends on it, so a server that does not answer is not waited for.
-        let attested = client.attestations(&client.open_aside(location)?, view.replica.history()).await.transpose();
+        let attested =
+            client.attestations(&client.open_aside(location)?, view.replica.history()).await.transpose();
         let attestations = attested.map(|view| view.map(|view| view.replica.history().clone()));
         Ok(Histories { log: Some(view.replica.history().clone()), attestations })
     })

@@ -3,7 +3,9 @@
 use super::{Registry, layout};
 use crate::registry::log::{LogView, left_out};
 use isn_format::error::{Error, Result};
-use isn_format::log::{Accepted, Hash, LogKey, Rejected, Replica, SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
+use isn_format::log::{
+    Accepted, Hash, LogKey, Rejected, Replica, SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash,
+};
 
 impl Registry {
     /// Replays the log up to `signed` from its first entry, without remembering anything. Checks that every

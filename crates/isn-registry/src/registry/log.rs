@@ -40,6 +40,15 @@ pub struct LogView {
     pub behind: Option<String>,
 }
 
+/// What was read of a log before it turned out that it is to be read as a whole.
+#[derive(Default)]
+pub(super) struct Begun {
+    /// The checkpoint, and what is remembered.
+    pub(super) shown: Option<(SignedCheckpoint, Remembered)>,
+    /// The note of an index of names that may be wrong.
+    pub(super) doubted: Option<SignedNames>,
+}
+
 /// What is remembered of a log while it is read.
 #[derive(Clone, Copy)]
 struct Seeing<'a> {
@@ -82,33 +91,38 @@ impl Registry {
         known: Option<&KnownLog>,
         policy: &WitnessPolicy,
     ) -> Result<Option<LogView>> {
-        self.sync_and_judge(anchor, known, policy, None).await
+        self.sync_begun(anchor, known, policy, Begun::default()).await
     }
 
-    /// As [`Registry::sync_log`]. If this machine has relied on an index of names, or is in doubt about one,
-    /// whose note is `doubted`, the log is read from its first entry, and the index made anew.
+    /// As [`Registry::sync_log`], with what was read already. If this machine has relied on an index of names,
+    /// or is in doubt about one, the log is read from its first entry, and the index made anew.
     ///
     /// # Errors
     /// As [`Registry::sync_log`]; [`Error::Trust`] if the log's key has signed another index.
-    pub(super) async fn sync_and_judge(
+    pub(super) async fn sync_begun(
         &self,
         anchor: &LogKey,
         known: Option<&KnownLog>,
         policy: &WitnessPolicy,
-        doubted: Option<SignedNames>,
+        begun: Begun,
     ) -> Result<Option<LogView>> {
         let mut notes = known.map_or(Ok(Vec::new()), KnownLog::relied_on)?;
-        notes.extend(doubted);
+        notes.extend(begun.doubted);
         let empty = || Replica::new(anchor.clone());
         // A long log's state is held once: who needs it again reads it again.
         let remembered = || match known.map(KnownLog::load).transpose()? {
             Some(remembered) => Ok::<_, Error>(remembered),
             None => Ok(Remembered { replica: empty(), replayed: None, seen: None }),
         };
-        let Remembered { replica: mut base, mut replayed, seen } = remembered()?;
+        let (mut shown, begun) = begun.shown.unzip();
+        let Remembered { replica: mut base, mut replayed, seen } = begun.map_or_else(remembered, Ok)?;
         let (mut attempt, log) = (1, layout::Log::of(anchor));
         let (view, is_new, filing) = loop {
-            let Some(signed) = self.signed_checkpoint(log).await? else {
+            let signed = match shown.take() {
+                None => self.signed_checkpoint(log).await?,
+                shown => shown,
+            };
+            let Some(signed) = signed else {
                 // An empty log has nothing to lose.
                 let Some(seen) = seen.filter(|seen| seen.size > 0) else { return Ok(None) };
                 let why = format!(

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::log::{ATTEMPTS, LogView, REQUESTS, WitnessPolicy};
+use super::log::{ATTEMPTS, Begun, LogView, REQUESTS, WitnessPolicy};
 use super::names::LEAST;
 use super::{Registry, layout};
 use crate::known_logs::{KnownLog, Remembered, RememberedName, Seen};
@@ -83,6 +83,8 @@ impl NameView {
 
 /// Why an extract was not read.
 enum Stop {
+    /// Few entries are new: they are read as such.
+    Near(SignedCheckpoint, Box<Remembered>),
     /// Something is missing or not up to date: the whole log is read.
     NoIndex,
     /// Something is wrong, and perhaps the note itself: whoever has the whole log can tell.
@@ -111,16 +113,19 @@ impl Registry {
         name: &Name,
     ) -> Result<Option<NameView>> {
         let mut note = None;
-        let doubted = match self.extract(anchor, known, policy, name, &mut note).await {
+        let begun = match self.extract(anchor, known, policy, name, &mut note).await {
             Ok(view) => return Ok(Some(NameView::Extract(view))),
             Err(Stop::Failed(e)) => return Err(e),
-            Err(Stop::NoIndex) => None,
+            Err(Stop::Near(signed, remembered)) => {
+                Begun { shown: Some((signed, *remembered)), doubted: None }
+            }
+            Err(Stop::NoIndex) => Begun::default(),
             Err(Stop::Doubt) => {
                 tracing::info!("the index of names of registry {} is in doubt", self.name());
-                note
+                Begun { doubted: note, ..Begun::default() }
             }
         };
-        let whole = self.sync_and_judge(anchor, Some(known), policy, doubted).await?;
+        let whole = self.sync_begun(anchor, Some(known), policy, begun).await?;
         Ok(whole.map(NameView::Whole))
     }
 
@@ -135,13 +140,13 @@ impl Registry {
     ) -> Result<ExtractView, Stop> {
         let log = layout::Log::of(anchor);
         let (mut signed, mut attempt) = (self.checkpoint_or_stop(log).await?, 1);
-        let Remembered { replica, replayed, seen } = known.load()?;
-        let kept = known.name(name);
+        let remembered = known.load()?;
         let has = |size: u64, there: u64| there <= size.saturating_add(MOST_NEW);
-        if has(replica.size(), signed.claimed_size()) {
-            return Err(Stop::NoIndex);
+        if has(remembered.replica.size(), signed.claimed_size()) {
+            return Err(Stop::Near(signed, Box::new(remembered)));
         }
-        drop(replica);
+        let Remembered { replayed, seen, .. } = remembered;
+        let kept = known.name(name);
         if let Some(kept) = &kept
             && let Some(view) = self.kept_view(kept, &signed, seen.as_ref(), known, policy)?
         {
@@ -287,9 +292,11 @@ impl Registry {
             }
             Ok::<_, Error>(None)
         });
-        futures_util::stream::iter(read).buffered(REQUESTS).try_collect::<Vec<_>>().await.map(|tiles| {
-            tiles.into_iter().collect()
-        })
+        futures_util::stream::iter(read)
+            .buffered(REQUESTS)
+            .try_collect::<Vec<_>>()
+            .await
+            .map(|tiles| tiles.into_iter().collect())
     }
 
     /// Reads bytes of a bundle of at least `width` entries; `None` if it is missing.

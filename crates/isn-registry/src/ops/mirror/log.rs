@@ -73,7 +73,8 @@ impl Mirror<'_> {
     /// number of its entries.
     pub(super) fn copy_attestations(&self, client: &Client) -> Result<u64> {
         let runtime = runtime()?;
-        let Some(view) = runtime.block_on(client.attestations(&self.source, self.view.replica.history()))? else {
+        let Some(view) = runtime.block_on(client.attestations(&self.source, self.view.replica.history()))?
+        else {
             if self.source.attests() {
                 let why = "has no attestation log, and its registry.json says that it has one";
                 return Err(Error::trust(format!("registry {}", self.source.name()), why));
