@@ -34,6 +34,10 @@ sed 's/^4$/5/' $log/claim > corpus/claim/seed-number
 sed '1s/v1/v2/' $log/claim > corpus/claim/seed-kind
 head -c 400 $log/claim > corpus/claim/seed-cut
 seed proof $log/proof
+index=$vectors/index
+kind 0 $index/note names
+kind 4 $index/entries names
+kind 4 $log/tile/entries/000.p/9 names -log
 seed bundle $log/tile/entries/000.p/*
 seed history $log/tile/entries/000.p/*
 # The entries of the log by number: in order, in reverse order, and each twice.

@@ -184,3 +184,67 @@ impl KnownLog {
         files::remove_file(&self.folder.join(REPLAYED))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use isn_format::log::{LogSigner, Replica};
+
+    use super::*;
+    use crate::known_logs::KnownLogs;
+
+    fn note(signer: &LogSigner, replica: &Replica) -> Vec<u8> {
+        let root = replica.tree().root().unwrap();
+        SignedCheckpoint::sign(signer, replica.size(), root).unwrap().bytes().to_vec()
+    }
+
+    #[test]
+    fn what_was_read_of_a_name_stays_beside_the_replay_until_a_newer_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = KnownLogs::new(dir.path());
+        let signer = logs.new_signer(None).unwrap();
+        let known = logs.log(signer.log_key());
+        let mut replica = Replica::new(signer.log_key().clone());
+        let _ = replica.push(b"one").unwrap();
+        known.store(&replica, &note(&signer, &replica)).unwrap();
+        let whole = known.seen().unwrap();
+        let older = replica.clone();
+
+        let entry = b"two\nname birds\n".to_vec();
+        let _ = replica.push(&entry).unwrap();
+        let head = (2, replica.tree().root().unwrap());
+        let birds: Name = "birds".parse().unwrap();
+        let extract = Extract::new(signer.log_key().clone(), birds.clone()).unwrap();
+        let extract = extract.continued(head, &[(1, entry)].into()).unwrap();
+        let newest = note(&signer, &replica);
+        known.store_name(&extract, &newest, whole.as_ref(), whole.as_ref()).unwrap();
+        let kept = known.name(&birds).unwrap();
+        assert_eq!((kept.extract, kept.seen.note), (extract.clone(), newest.clone()));
+        assert!(known.name(&"cats".parse().unwrap()).is_none());
+        // The replay is of an earlier state than the newest checkpoint, and known as such.
+        let loaded = known.load().unwrap();
+        assert_eq!((loaded.replica.size(), loaded.replayed), (1, whole.clone()));
+        assert_eq!(loaded.seen.unwrap().note, newest);
+        let history = |name: &Name| known.last_seen(name).unwrap().unwrap().0.size();
+        assert_eq!((history(&birds), history(&"cats".parse().unwrap())), (2, 1));
+        assert_eq!(known.keys().unwrap().size(), 2);
+
+        // What is damaged is read again.
+        let path = known.folder.join(EXTRACTS).join("birds");
+        let good = std::fs::read(&path).unwrap();
+        for at in [0, 70, good.len() - 1] {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            files::replace(&path, &bad).unwrap();
+            assert!(known.name(&birds).is_none(), "{at}");
+        }
+        files::replace(&path, &good).unwrap();
+        // A checkpoint that another process has stored meanwhile is not replaced.
+        known.store_name(&extract, &note(&signer, &older), whole.as_ref(), None).unwrap();
+        assert_eq!(known.seen().unwrap().unwrap().note, newest);
+
+        known.store(&replica, &newest).unwrap();
+        assert!(known.name(&birds).is_none());
+        let loaded = known.load().unwrap();
+        assert_eq!((loaded.replica.size(), loaded.replayed), (2, loaded.seen));
+    }
+}

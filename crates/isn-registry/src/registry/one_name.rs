@@ -84,7 +84,7 @@ impl NameView {
 /// Why an extract was not read.
 enum Stop {
     /// Few entries are new: they are read as such.
-    Near(SignedCheckpoint, Box<Remembered>),
+    Near(Box<(SignedCheckpoint, Remembered)>),
     /// Something is missing or not up to date: the whole log is read.
     NoIndex,
     /// Something is wrong, and perhaps the note itself: whoever has the whole log can tell.
@@ -116,9 +116,7 @@ impl Registry {
         let begun = match self.extract(anchor, known, policy, name, &mut note).await {
             Ok(view) => return Ok(Some(NameView::Extract(view))),
             Err(Stop::Failed(e)) => return Err(e),
-            Err(Stop::Near(signed, remembered)) => {
-                Begun { shown: Some((signed, *remembered)), doubted: None }
-            }
+            Err(Stop::Near(shown)) => Begun { shown: Some(*shown), doubted: None },
             Err(Stop::NoIndex) => Begun::default(),
             Err(Stop::Doubt) => {
                 tracing::info!("the index of names of registry {} is in doubt", self.name());
@@ -139,11 +137,11 @@ impl Registry {
         note: &mut Option<SignedNames>,
     ) -> Result<ExtractView, Stop> {
         let log = layout::Log::of(anchor);
-        let (mut signed, mut attempt) = (self.checkpoint_or_stop(log).await?, 1);
+        let mut signed = self.checkpoint_or_stop(log).await?;
         let remembered = known.load()?;
         let has = |size: u64, there: u64| there <= size.saturating_add(MOST_NEW);
         if has(remembered.replica.size(), signed.claimed_size()) {
-            return Err(Stop::Near(signed, Box::new(remembered)));
+            return Err(Stop::Near(Box::new((signed, remembered))));
         }
         let Remembered { replayed, seen, .. } = remembered;
         let kept = known.name(name);
@@ -152,31 +150,18 @@ impl Registry {
         {
             return Ok(view);
         }
+        if seen.as_ref().is_some_and(|seen| seen.size > signed.claimed_size()) {
+            return Err(Stop::NoIndex);
+        }
         // One of a race with another process, which has not stored its checkpoint.
         let kept = kept.filter(|kept| kept.extract.size() <= signed.claimed_size());
-        let is_near = kept.as_ref().is_some_and(|kept| has(kept.extract.size(), signed.claimed_size()));
-        while !is_near {
-            let there = self.names_note().await.map_err(|e| match e {
-                // It is damaged, or a newer isn's.
-                Error::Trust { .. } => Stop::NoIndex,
-                e => e.into(),
-            })?;
-            let there = there.ok_or(Stop::NoIndex)?;
-            if there.claimed_size() <= signed.claimed_size() {
-                *note = Some(there);
-                break;
-            }
-            // The log was advanced between the two requests.
-            if attempt == ATTEMPTS {
+        if !kept.as_ref().is_some_and(|kept| has(kept.extract.size(), signed.claimed_size())) {
+            let (there, shown) = self.note_and_checkpoint(log, signed).await?;
+            signed = shown;
+            if !has(there.claimed_size(), signed.claimed_size()) {
                 return Err(Stop::NoIndex);
             }
-            attempt += 1;
-            signed = self.checkpoint_or_stop(log).await?;
-        }
-        if seen.as_ref().is_some_and(|seen| seen.size > signed.claimed_size())
-            || note.as_ref().is_some_and(|note| !has(note.claimed_size(), signed.claimed_size()))
-        {
-            return Err(Stop::NoIndex);
+            *note = Some(there);
         }
         let base = match &kept {
             Some(kept) => kept.extract.clone(),
@@ -213,6 +198,28 @@ impl Registry {
     async fn checkpoint_or_stop(&self, log: layout::Log) -> Result<SignedCheckpoint, Stop> {
         // Whoever reads the whole log says what it means that there is none.
         self.signed_checkpoint(log).await?.ok_or(Stop::NoIndex)
+    }
+
+    /// Returns the note of the index of names, and a checkpoint that is not older: `signed`, or one that is
+    /// read again, if the log was advanced meanwhile.
+    async fn note_and_checkpoint(
+        &self,
+        log: layout::Log,
+        mut signed: SignedCheckpoint,
+    ) -> Result<(SignedNames, SignedCheckpoint), Stop> {
+        for _ in 0..ATTEMPTS {
+            let note = self.names_note().await.map_err(|e| match e {
+                // It is damaged, or a newer isn's.
+                Error::Trust { .. } => Stop::NoIndex,
+                e => e.into(),
+            })?;
+            let note = note.ok_or(Stop::NoIndex)?;
+            if note.claimed_size() <= signed.claimed_size() {
+                return Ok((note, signed));
+            }
+            signed = self.checkpoint_or_stop(log).await?;
+        }
+        Err(Stop::NoIndex)
     }
 
     /// Returns what is remembered of a name, if the registry shows nothing newer.
