@@ -1,5 +1,5 @@
-//! An index of names whose note the log's key signed, whatever is in it: an error or a value, never a panic. And
-//! the index of any entries: what is written is read, and leads to the entries about each name.
+//! An index of names whose note the log's key signed, whatever is in it: an error or a value, never a panic.
+//! And the index of any entries: what is written is read, and leads to the entries about each name.
 #![no_main]
 
 use std::collections::BTreeMap;

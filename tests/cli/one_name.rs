@@ -1,5 +1,5 @@
-//! Readers of one name, by the index of names of a long log: what they read, and that they say what a reader of
-//! the whole log says.
+//! Readers of one name, by the index of names of a long log: what they read, and that they say what a reader
+//! of the whole log says.
 
 use std::fs;
 

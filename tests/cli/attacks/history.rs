@@ -14,8 +14,8 @@ fn release_replaced() {
     for forger in Forger::both().map(Forger::and_a_second_version) {
         let good = forger.bytes("reg/releases/grads/1.0");
         let path = "releases/grads/1.0 was replaced";
-        // Replaced by the owner's other build, by another version, by the same release signed by another key, and
-        // by noise.
+        // Replaced by the owner's other build, by another version, by the same release signed by another key,
+        // and by noise.
         let other_build = forger.release("out2", "1.0", &["me"]);
         let other_version = forger.bytes("reg/releases/grads/1.1");
         forger.new_key("you");
@@ -104,7 +104,8 @@ fn rollback() {
         assert!(ran.stderr.contains(&format!("contradicts the one of {size} entries")), "{}", ran.stderr);
         assert_eq!(forger.evidence().len(), 1);
         forger.refused("grads@1.1", "rollback");
-        // Still refused without the stored replay, which only saves work; then only the sizes can be compared.
+        // Still refused without the stored replay, which only saves work; then only the sizes can be
+        // compared.
         for (name, _) in contents(&forger.path("reader/logs")) {
             if name.ends_with("/replay") {
                 fs::remove_file(forger.path("reader/logs").join(name)).unwrap();
@@ -285,8 +286,8 @@ fn checkpoint_with_a_foreign_key() {
 #[test]
 fn tile_flipped() {
     for forger in Forger::both().map(Forger::and_a_second_version) {
-        // A bundle, damaged at both ends and in a length: readers who need it are refused; those who have read it
-        // can go on.
+        // A bundle, damaged at both ends and in a length: readers who need it are refused; those who have
+        // read it can go on.
         let bundle = forger.bundle();
         let good = forger.bytes(&bundle);
         // By the index, only the entries of the name are read.

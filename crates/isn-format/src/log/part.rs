@@ -27,8 +27,8 @@ pub struct TreePart {
 }
 
 impl Questions {
-    /// Returns the tiles of a tree of `size` entries that answer the questions and lead to its root: the right
-    /// edge of the tree, and for each entry and earlier size at most one more of each level, or two.
+    /// Returns the tiles of a tree of `size` entries that answer the questions and lead to its root: the
+    /// right edge of the tree, and for each entry and earlier size at most one more of each level, or two.
     ///
     /// # Errors
     /// The reason, if something is not in such a tree.

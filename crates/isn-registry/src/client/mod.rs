@@ -421,7 +421,8 @@ impl Client {
         Ok(view)
     }
 
-    /// What is remembered of a log; nothing of that of the bundled registry, which is as fixed as the program.
+    /// What is remembered of a log; nothing of that of the bundled registry, which is as fixed as the
+    /// program.
     fn known_log(&self, registry: &Registry, log: &LogKey) -> Option<KnownLog> {
         (registry.name() != BUNDLED).then(|| self.logs.log(log))
     }

@@ -94,8 +94,8 @@ impl Registry {
         self.sync_begun(anchor, known, policy, Begun::default()).await
     }
 
-    /// As [`Registry::sync_log`], with what was read already. If this machine has relied on an index of names,
-    /// or is in doubt about one, the log is read from its first entry, and the index made anew.
+    /// As [`Registry::sync_log`], with what was read already. If this machine has relied on an index of
+    /// names, or is in doubt about one, the log is read from its first entry, and the index made anew.
     ///
     /// # Errors
     /// As [`Registry::sync_log`]; [`Error::Trust`] if the log's key has signed another index.
