@@ -222,7 +222,11 @@ fn what_is_remembered_of_a_name_answers_offline() {
     assert!(ran.stderr.contains("grads@1.0 is yanked"), "{}", ran.stderr);
     // So does a tree, of which no registry is asked.
     reader.run(&["pull", "grads@1.0", "--to", "kept"]).ok();
-    forger.as_user("far", &["verify", "kept"]).fails(0, "grads@1.0 is yanked");
+    let hash = pin.split_once('#').unwrap().1;
+    for expected in [&pin, hash] {
+        let verify = ["verify", "kept", "--expect", expected];
+        forger.as_user("far", &verify).fails(0, "grads@1.0 is yanked");
+    }
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn names(client: &Client) -> BTreeSet<Name> {
     });
     let mut names: BTreeSet<Name> = released.collect();
     names.extend(client.locations.iter().flat_map(|location| client.recipes(location)));
-    for history in client.remembered([]).0 {
+    for history in client.remembered().0 {
         names.extend(history.datasets().map(|(name, _)| name.clone()));
     }
     names

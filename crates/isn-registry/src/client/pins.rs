@@ -117,7 +117,7 @@ impl Client {
             }
         }
         notices.append(&mut head.warnings);
-        let (remembered, unread) = self.remembered(reference.name());
+        let (remembered, unread) = self.remembered();
         for advice in remembered.iter().filter_map(|history| Advice::of(history, reference)) {
             notices.extend(advice.sentences());
             head.withdrawn = head.withdrawn.or(advice.withdrawn);
@@ -262,9 +262,9 @@ impl Client {
         Ok(head)
     }
 
-    /// Returns the believed logs as they were last seen, as wholes and as far as they are about `names`, and
-    /// notices about those that could not be read.
-    pub fn remembered<'a>(&self, names: impl IntoIterator<Item = &'a Name>) -> (Vec<History>, Vec<String>) {
+    /// Returns the believed logs as they were last seen, as wholes and as far as they were read for a name,
+    /// and notices about those that could not be read.
+    pub fn remembered(&self) -> (Vec<History>, Vec<String>) {
         let (mut histories, mut unread) = (Vec::new(), Vec::new());
         let mut logs: Vec<LogKey> = Vec::new();
         for log in self.known().list().filter_map(|(_, trusted)| trusted.believed_log().cloned()) {
@@ -272,19 +272,15 @@ impl Client {
             if logs.contains(&log) {
                 continue;
             }
-            logs.push(log);
-        }
-        for log in &logs {
-            match self.logs.log(log).load() {
-                Ok(known) => histories.extend(known.whole().map(|(replica, _)| replica.history().clone())),
+            let known = self.logs.log(&log);
+            match known.load() {
+                Ok(seen) => histories.extend(seen.whole().map(|(replica, _)| replica.history().clone())),
                 Err(e) => {
                     unread.push(format!("what was seen of log {} could not be read: {e}", log.origin()))
                 }
             }
-        }
-        for name in names {
-            let kept = logs.iter().filter_map(|log| self.logs.log(log).name(name));
-            histories.extend(kept.map(|kept| kept.extract.history().clone()));
+            histories.extend(known.names().map(|kept| kept.extract.history().clone()));
+            logs.push(log);
         }
         (histories, unread)
     }
@@ -292,7 +288,7 @@ impl Client {
     /// Returns notices that a version is yanked or withdrawn, by the believed logs as they were last seen,
     /// and notices about those that could not be read.
     pub(crate) fn remembered_advice(&self, pin: &DatasetRef) -> Vec<String> {
-        let (remembered, unread) = self.remembered(pin.name());
+        let (remembered, unread) = self.remembered();
         let advice = remembered.iter().filter_map(|history| Advice::of(history, pin));
         once(advice.flat_map(|advice| advice.sentences()).chain(unread).collect())
     }

@@ -72,6 +72,12 @@ impl KnownLog {
         Some(RememberedName { extract: extract.filter(|_| is_its)?, seen: Seen { size, root, note } })
     }
 
+    /// Returns what is remembered of each name by itself.
+    pub(crate) fn names(&self) -> impl Iterator<Item = RememberedName> {
+        let names = files::names_in(&self.folder.join(EXTRACTS)).unwrap_or_default().into_iter();
+        names.filter_map(|name| self.name(&name.parse().ok()?))
+    }
+
     /// Returns what is known of the log's keys: of whichever was read last, the whole log or a name.
     ///
     /// # Errors

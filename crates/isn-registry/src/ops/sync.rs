@@ -86,7 +86,7 @@ pub fn sync(client: &Client, options: &SyncOptions<'_>, progress: &dyn Progress)
             check(lock)
         })?;
     }
-    let (remembered, unread) = client.remembered(lock.datasets.iter().filter_map(|entry| entry.pin.name()));
+    let (remembered, unread) = client.remembered();
     let restore = |entry| restore(client, options, entry, &remembered, progress);
     let mut synced = lock.datasets.iter().map(restore).collect::<Result<Vec<_>>>()?;
     if let Some(first) = synced.first_mut() {
