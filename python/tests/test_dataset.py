@@ -301,7 +301,7 @@ def test_a_damaged_table_is_made_anew(tmp_path, monkeypatch):
                 list(damaged)
             assert refused.value.exit_code == 3 and not table.exists()
             with pytest.raises(isn.IntegrityError, match="table is damaged"):
-                damaged.paths
+                _ = damaged.paths
         again = isn.load(PIN)
         assert again.paths == paths and [image.tobytes() for image, _ in again] == pixels
         assert table.read_bytes() == good
@@ -312,7 +312,7 @@ def test_a_damaged_table_is_made_anew(tmp_path, monkeypatch):
     cut = isn.load(PIN)
     os.truncate(table, 100)
     with pytest.raises(isn.IntegrityError, match="cannot be read"):
-        cut.paths
+        _ = cut.paths
     assert cut.targets == targets and isn.load(PIN).paths == paths
 
 
