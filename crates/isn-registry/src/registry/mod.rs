@@ -10,6 +10,7 @@ mod blocks;
 pub(crate) mod build;
 mod copy;
 pub mod fetch;
+mod frames;
 mod keeper;
 pub mod layout;
 mod lists;
