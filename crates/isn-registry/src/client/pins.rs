@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use futures_util::future::join_all;
 
 use super::names::aside;
-use super::{Belief, Client, as_last_seen, name_as_last_seen, none_named, subject};
+use super::views::{as_last_seen, name_as_last_seen};
+use super::{Belief, Client, none_named, subject};
 use crate::registry::ahead::Needs;
 use crate::registry::log::WitnessPolicy;
 use crate::registry::one_name::NameView;
