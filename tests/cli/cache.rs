@@ -282,3 +282,15 @@ fn a_fetch_that_keeps_nothing_says_nothing_of_a_network() {
         assert!(!ran.stderr.contains("offline"), "{registry}: {}", ran.stderr);
     }
 }
+
+#[test]
+fn versions_of_the_same_images_have_tables_of_their_own() {
+    let sandbox = Sandbox::new();
+    let args = |verb: &'static str, version| vec![verb, version, "--registry", "bundled"];
+    sandbox.isn(&args("fetch", "demobirds@1.0")).ok();
+    for (version, to) in [("demobirds@1.1", "one"), ("demobirds@1.0", "other")] {
+        sandbox.isn(&[&args("export", version)[..], &["--as", "webdataset", "--to", to]].concat()).ok();
+    }
+    assert_eq!(kept(&sandbox, "tables").len(), 2);
+    sandbox.isn(&["cache", "verify"]).ok();
+}

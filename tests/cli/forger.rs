@@ -273,10 +273,17 @@ impl Forger {
 
     /// Signs an index of names without the entry `hidden`, as who has the log's key can.
     pub fn hide(&self, hidden: u64) {
+        self.hide_by(&[hidden], &self.log_signer());
+    }
+
+    /// Signs the log as it is, and an index of names without the entries `hidden`.
+    pub fn hide_by(&self, hidden: &[u64], signer: &LogSigner) {
         let entries = self.filler.iter().map(|filler| filler.bytes().to_vec()).chain(self.entries());
         let entries: Vec<Vec<u8>> = entries.collect();
         let tree = Tree::of(entries.iter().map(|entry| leaf_hash(entry))).unwrap();
-        self.write_index(&entries, &tree, &self.log_signer(), |index| index != hidden);
+        self.write_index(&entries, &tree, signer, |index| !hidden.contains(&index));
+        let note = SignedCheckpoint::sign(signer, tree.size(), tree.root().unwrap()).unwrap();
+        self.write("reg/log/checkpoint", note.bytes());
     }
 
     /// Appends an entry, whatever its content.

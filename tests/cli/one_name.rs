@@ -276,9 +276,15 @@ fn whatever_is_missing_or_damaged_the_whole_log_answers() {
         assert!(reader.has_read_all(), "{path} {:?}", bytes.map(|bytes| bytes.len()));
         forger.write(&format!("reg/{path}"), &kept);
     }
-    // A server that does not answer for a file of the index is one that does not answer.
-    let server = Server::faulty(&forger.path("reg"), "names/top", 100, Fault::Status(500));
-    Reader::new(&forger, &server).run(&["info", "grads@1.1"]).fails(5, "500");
+    // Nor does it matter why it is not to be had.
+    for (path, status) in [("names/note", 403), ("names/top", 500), ("names/node", 403), ("log/tile/0", 403)]
+    {
+        let server = Server::faulty(&forger.path("reg"), path, 100, Fault::Status(status));
+        let reader = Reader::new(&forger, &server);
+        let ran = reader.run(&["info", "grads@1.1"]);
+        assert_eq!(ran.code, 0, "{path}: {}", ran.stderr);
+        assert!(reader.has_read_all(), "{path}");
+    }
     // One that sends no ranges is slower.
     let server = Server::faulty(&forger.path("reg"), "entries", 100, Fault::IgnoreRange);
     let reader = Reader::new(&forger, &server);
@@ -391,8 +397,86 @@ fn a_fork_and_a_rollback_are_seen_from_what_the_index_showed() {
     reader.run(&["info", "grads@1.1"]).ok();
     forger.write_log(&entries[..4]);
     reader.run(&["info", "grads@1.1"]).fails(0, "is a stale mirror");
+    // Of another one it is refused, and not read for that.
+    let before = of_log(&server).len();
     reader.run(&["info", "other@1.0"]).fails(4, "this mirror is stale");
+    assert_eq!(of_log(&server).len() - before, 1);
     reader.run(&["log", "verify"]).fails(4, "this mirror is stale");
     fs::remove_dir_all(forger.path("reg/log")).unwrap();
     reader.run(&["info", "grads@1.1"]).fails(4, "a log does not go away");
+}
+
+#[test]
+fn what_was_seen_of_a_name_counts_beside_an_older_replay() {
+    let forger = Forger::long();
+    let server = Server::new(&forger.path("reg"));
+    let reader = Reader::new(&forger, &server);
+    reader.run(&["list"]).ok();
+    assert!(reader.has_read_all());
+    let before = forger.entries();
+    let fillers = (0..1001).map(|number| format!("filler {number}").into_bytes());
+    let mut after: Vec<Vec<u8>> = before.iter().cloned().chain(fillers).collect();
+    after.push(forger.signed(&forger.yank("1.0"), &["me"]));
+    forger.write_log(&after);
+    reader.run(&["info", "grads@1.0"]).fails(0, "grads@1.0 is yanked");
+    assert_eq!(reader.kept("names"), 1);
+    // The registry goes back to where the replay ends, or further.
+    for entries in [&before[..], &before[..4], &after[..100]] {
+        forger.write_log(entries);
+        for verb in [&["info", "grads@1.0"][..], &["pull", "grads@1.0", "--to", "tree"]] {
+            let ran = reader.run(verb).fails(0, "is a stale mirror");
+            assert!(ran.stderr.contains("grads@1.0 is yanked"), "{}", ran.stderr);
+        }
+    }
+    forger.write_log(&before);
+    reader.run(&["info", "other@1.0"]).fails(0, "is a stale mirror");
+    reader.run(&["list"]).fails(0, "is a stale mirror");
+    // What a replay has shown is not forgotten for an index that does not have it.
+    forger.write_log(&after);
+    reader.run(&["list"]).ok();
+    after.extend((0..1001).map(|number| format!("more filler {number}").into_bytes()));
+    forger.write_log(&after);
+    forger.hide(forger.checkpoint().claimed_size() - 1002);
+    reader.run(&["info", "grads@1.0"]).fails(4, "is not the index of the log's entries");
+}
+
+#[test]
+fn a_key_that_the_log_has_given_up_has_no_say_any_more() {
+    let forger = Forger::long();
+    let (old, anchor) = (forger.log_signer(), forger.anchor("reg"));
+    forger.isn(&["registry", "rotate-key", "reg"]).ok();
+    forger.isn(&["yank", "grads@1.0", "--reason", "wrong", "--registry", "reg", "--key", "me"]).ok();
+    let size = forger.checkpoint().claimed_size();
+    let honest = [contents(&forger.path("reg/names")), contents(&forger.path("reg/log"))];
+    let server = Server::new(&forger.path("reg"));
+    let reader = || {
+        let reader = Reader::new(&forger, &server);
+        let new = forger.anchor("reg").to_string();
+        forger.as_user("far", &["trust", "remove", &server.url, &new]).ok();
+        forger.as_user("far", &["trust", "add", &server.url, &anchor.to_string()]).ok();
+        reader
+    };
+    let restore = || {
+        for (folder, files) in ["names", "log"].into_iter().zip(&honest) {
+            fs::remove_dir_all(forger.path(&format!("reg/{folder}"))).unwrap();
+            files.iter().for_each(|(name, bytes)| forger.write(&format!("reg/{folder}/{name}"), bytes));
+        }
+    };
+    // Whoever has seen the change, by another name or in the whole log, knows better.
+    for first in [&["info", "other@1.0"][..], &["log", "show"]] {
+        restore();
+        let reader = reader();
+        reader.run(first).ok();
+        forger.hide_by(&[size - 2, size - 1], &old);
+        reader.run(&["info", "grads@1.0"]).fails(4, "foreign");
+        restore();
+        reader.run(&["info", "grads@1.0"]).fails(0, "grads@1.0 is yanked");
+    }
+    // Who has not is found out about by whoever reads the log later, as of any key that it ever had.
+    forger.hide_by(&[size - 2, size - 1], &old);
+    let reader = reader();
+    reader.run(&["info", "grads@1.0"]).ok();
+    restore();
+    let why = "was signed by the log's key and is not the index of the log's entries";
+    reader.run(&["log", "show"]).fails(4, why);
 }

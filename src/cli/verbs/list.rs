@@ -86,10 +86,12 @@ impl Shelf {
                 return self;
             }
         };
-        let Histories { log: history, attestations } = histories(client, location).unwrap_or_else(|why| {
-            unmarked(&why);
-            Histories::default()
-        });
+        let Histories { log: history, behind, attestations } =
+            histories(client, location).unwrap_or_else(|why| {
+                unmarked(&why);
+                Histories::default()
+            });
+        output.warn(behind);
         let attestations = attestations.and_then(|read| {
             let lack = "what keys state to have built is not listed";
             let warn = |why: &Error| output.warn([format!("registry {location}: {lack}: {}", chain(why))]);

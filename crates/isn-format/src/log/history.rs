@@ -304,6 +304,20 @@ impl History {
         self.size = self.size.max(size);
     }
 
+    /// Returns the numbers of the entries that have an effect on what is said about `name` and about the log's
+    /// keys: whoever leaves one of them out says something else.
+    pub fn entries_about(&self, name: &Name) -> Vec<u64> {
+        let mut entries = self.key_changes();
+        let Some(Dataset { owners, revoked, releases }) = self.datasets.get(name) else { return entries };
+        entries.push(owners.index);
+        entries.extend(revoked.values());
+        for released in releases.values() {
+            let notices = [&released.yanked, &released.withdrawn].into_iter().flatten();
+            entries.extend(notices.map(|notice| notice.index).chain([released.index]));
+        }
+        entries
+    }
+
     /// Returns the same history without any name: what it says about the log's keys.
     pub fn of_keys(&self) -> Self {
         let (anchor, keys, earlier) = (self.anchor.clone(), self.keys.clone(), self.earlier.clone());

@@ -181,6 +181,12 @@ impl Cache {
         self.read(&self.hint_path(path), MAX_HINT)
     }
 
+    /// Returns the dataset hashes of which it knows a manifest.
+    pub(crate) fn pins(&self) -> impl Iterator<Item = Digest> {
+        let names = files::names_in(&self.hint_path("pins")).unwrap_or_default();
+        names.into_iter().filter_map(|name| name.parse().ok())
+    }
+
     /// The path of the hint that is kept under a registry's path.
     pub(crate) fn hint_path(&self, path: &str) -> PathBuf {
         self.root.join(HINTS).join(path)

@@ -113,8 +113,8 @@ impl Client {
             return name_as_last_seen(&known, registry, &belief.policy, name).map(Some);
         }
         let view = registry.sync_name(log, &known, &belief.policy, name).await?;
-        if view.is_some() {
-            self.note_place(registry, log, belief)?;
+        if let Some(view) = &view {
+            self.note_read(registry, log, belief, view.history().size())?;
         }
         Ok(view)
     }
@@ -133,9 +133,7 @@ impl Client {
         }
         let view = registry.sync_audited(log, known.as_ref(), policy, whole).await?;
         if let Some(view) = &view {
-            let entries = view.replica.size();
-            tracing::info!("the log of registry {} has {entries} entries", without_secrets(registry.name()));
-            self.note_place(registry, log, belief)?;
+            self.note_read(registry, log, belief, view.replica.size())?;
         }
         Ok(view)
     }
@@ -151,8 +149,9 @@ impl Client {
         self.access.offline && (registry.is_gone() || registry.id().is_some_and(RegistryId::is_remote))
     }
 
-    /// Remembers that a registry shows this log.
-    fn note_place(&self, registry: &Registry, log: &LogKey, belief: &Belief) -> Result<()> {
+    /// Remembers that a registry shows this log, of so many entries.
+    fn note_read(&self, registry: &Registry, log: &LogKey, belief: &Belief, entries: u64) -> Result<()> {
+        tracing::info!("the log of registry {} has {entries} entries", without_secrets(registry.name()));
         // A log that the user has no reason to believe does not replace the one that was seen at this
         // location: looking at another log is no reason to write to it.
         if let (Some(_), Some(id)) = (self.known_log(registry, log), registry.id())

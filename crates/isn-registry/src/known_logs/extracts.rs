@@ -84,13 +84,14 @@ impl KnownLog {
     /// As [`KnownLog::load`].
     pub(crate) fn keys(&self) -> Result<History> {
         let whole = self.load()?.replica.history().of_keys();
-        let by_name = || {
-            let bytes = files::read_nofollow(&self.folder.join(KEYS), MAX_EXTRACT).ok()??;
-            let history = Stored::read(&bytes)?.history;
-            let is_its = *history.anchor() == self.anchor && history.is_by_these_rules();
-            (is_its && history.size() > whole.size()).then_some(history)
-        };
-        Ok(by_name().unwrap_or(whole))
+        Ok(self.keys_by_name().filter(|keys| keys.size() > whole.size()).unwrap_or(whole))
+    }
+
+    /// Returns what is known of the log's keys by the name that was read last.
+    pub(crate) fn keys_by_name(&self) -> Option<History> {
+        let bytes = files::read_nofollow(&self.folder.join(KEYS), MAX_EXTRACT).ok()??;
+        let history = Stored::read(&bytes)?.history;
+        (*history.anchor() == self.anchor && history.is_by_these_rules()).then_some(history)
     }
 
     /// Keeps the note of an index of names, before what it leads to is believed.
@@ -98,9 +99,10 @@ impl KnownLog {
     /// # Errors
     /// [`Error::Io`] if it cannot be written.
     pub(crate) fn rely_on(&self, note: &SignedNames) -> Result<()> {
+        // Whoever takes the lock removes what is half written.
+        let _lock = self.lock()?;
         self.describe()?;
-        let id = Digest::of(note.bytes()).to_string();
-        files::create_new(&self.folder.join(NOTES).join(&id[..16]), note.bytes()).map(drop)
+        files::create_new(&self.folder.join(NOTES).join(id_of(note)), note.bytes()).map(drop)
     }
 
     /// Returns the notes of indexes that were relied on, and that no whole replay has checked yet.
@@ -112,9 +114,12 @@ impl KnownLog {
         let mut notes = Vec::new();
         for name in files::names_in(&folder)? {
             let path = folder.join(name);
-            // One that is damaged can be no evidence any more.
-            if let Ok(Some(bytes)) = files::read_nofollow(&path, MAX_NOTE) {
-                notes.extend(SignedNames::parse(&path.display().to_string(), bytes));
+            // One that is damaged can be no evidence any more, and other files are none.
+            if let Ok(Some(bytes)) = files::read_nofollow(&path, MAX_NOTE)
+                && let Ok(note) = SignedNames::parse(&path.display().to_string(), bytes)
+                && path.ends_with(id_of(&note))
+            {
+                notes.push(note);
             }
         }
         Ok(notes)
@@ -126,8 +131,8 @@ impl KnownLog {
     /// # Errors
     /// [`Error::Io`] if the evidence cannot be written.
     pub(crate) fn keep_wrong(&self, note: &SignedNames, checkpoint: &[u8]) -> Result<PathBuf> {
-        let id = Digest::of(note.bytes()).to_string();
-        let folder = self.folder.join("evidence").join(&id[..16]);
+        let folder = self.folder.join("evidence").join(id_of(note));
+        let _lock = self.lock()?;
         self.describe()?;
         files::create_new(&folder.join("names.note"), note.bytes())?;
         files::create_new(&folder.join("checkpoint.note"), checkpoint)?;
@@ -183,12 +188,18 @@ impl KnownLog {
             files::remove_file(&self.folder.join(EXTRACTS).join(name))?;
         }
         for note in checked {
-            let id = Digest::of(note.bytes()).to_string();
-            files::remove_file(&self.folder.join(NOTES).join(&id[..16]))?;
+            files::remove_file(&self.folder.join(NOTES).join(id_of(note)))?;
         }
         files::remove_file(&self.folder.join(KEYS))?;
         files::remove_file(&self.folder.join(REPLAYED))
     }
+}
+
+/// The name of the file of a note.
+fn id_of(note: &SignedNames) -> String {
+    let mut id = Digest::of(note.bytes()).to_string();
+    id.truncate(16);
+    id
 }
 
 #[cfg(test)]
@@ -252,5 +263,46 @@ mod tests {
         assert!(known.name(&birds).is_none());
         let loaded = known.load().unwrap();
         assert_eq!((loaded.replica.size(), loaded.replayed), (2, loaded.seen));
+    }
+
+    fn index(signer: &LogSigner, replica: &Replica) -> SignedNames {
+        let root = isn_format::log::names::grow(None, [], &mut |_| unreachable!(), &mut |_, _| Ok(()));
+        let tree = (replica.size(), replica.tree().root().unwrap());
+        SignedNames::sign(signer, tree.0, tree.1, root.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn other_files_are_no_notes() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = KnownLogs::new(dir.path());
+        let signer = logs.new_signer(None).unwrap();
+        let (known, replica) = (logs.log(signer.log_key()), Replica::new(signer.log_key().clone()));
+        let note = index(&signer, &replica);
+        known.rely_on(&note).unwrap();
+        let notes = known.folder.join(NOTES);
+        std::fs::write(notes.join(".isn-tmp-0123456789abcdef"), note.bytes()).unwrap();
+        std::fs::write(notes.join("0123456789abcdef"), note.bytes()).unwrap();
+        assert_eq!(known.relied_on().unwrap().len(), 1);
+        known.store_checked(&replica, &self::note(&signer, &replica), &[note]).unwrap();
+        assert_eq!(known.relied_on().unwrap().len(), 0);
+    }
+
+    #[test]
+    fn processes_that_meet_a_log_at_the_same_time_do_not_disturb_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let signer = KnownLogs::new(dir.path().join("own")).new_signer(None).unwrap();
+        let replica = Replica::new(signer.log_key().clone());
+        let (note, names) = (note(&signer, &replica), index(&signer, &replica));
+        for turn in 0..20 {
+            let logs = KnownLogs::new(dir.path().join(turn.to_string()));
+            let meet = || {
+                let known = logs.log(signer.log_key());
+                known.rely_on(&names).and_then(|()| known.store(&replica, &note))
+            };
+            std::thread::scope(|scope| {
+                let all: Vec<_> = (0..8).map(|_| scope.spawn(meet)).collect();
+                all.into_iter().for_each(|one| one.join().unwrap().unwrap());
+            });
+        }
     }
 }

@@ -6,7 +6,7 @@ use tokio::runtime::Runtime;
 use crate::cache::{Cache, Damaged};
 use crate::client::complete;
 use crate::progress::Progress;
-use crate::registry::Registry;
+use crate::registry::{Head, Registry};
 use crate::transport;
 use crate::transport::folder::Folder;
 use isn_format::digest::Digest;
@@ -49,13 +49,18 @@ fn is_right(runtime: &Runtime, cache: &Cache, index: &Digest) -> bool {
     // The cache stores objects as a registry does; its lists of packs are in `hints`.
     let hints = Box::new(Folder::new(&cache.root().join("hints")));
     let registry = Registry::over("the cache".into(), hints).with_cache(Some(cache.clone()));
+    let is_its = |head: &Head| head.manifest.objects.index.blake3 == *index;
+    let head = runtime.block_on(registry.cached_head(&table.dataset())).filter(is_its);
+    // Versions with the same images have one dataset hash, by which the cache finds one of them.
+    let Some(head) = head else {
+        return !cache
+            .pins()
+            .any(|pin| runtime.block_on(registry.cached_head(&pin)).is_some_and(|head| is_its(&head)));
+    };
     let version = runtime.block_on(async {
-        let head = registry.cached_head(&table.dataset()).await?;
         let snapshot = complete(&registry, head).await.ok()?;
         let packs = registry.packs(&snapshot, &Images::all(snapshot.index())).await.ok()?;
         Some((snapshot, packs))
     });
-    version.is_none_or(|(snapshot, packs)| {
-        snapshot.head.manifest.objects.index.blake3 == *index && table.is_of(snapshot.index(), &packs)
-    })
+    version.is_none_or(|(snapshot, packs)| table.is_of(snapshot.index(), &packs))
 }

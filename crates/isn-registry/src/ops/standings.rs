@@ -10,6 +10,8 @@ use isn_format::log::History;
 pub struct Histories {
     /// The registry's log.
     pub log: Option<History>,
+    /// The message that this is not all that the log has by now, if it is not.
+    pub behind: Option<String>,
     /// Its attestation log, or why it cannot be read.
     pub attestations: Option<Result<History>>,
 }
@@ -26,13 +28,14 @@ pub fn histories(client: &Client, location: &str) -> Result<Histories> {
             return Ok(Histories::default());
         }
         let (_, view) = client.claimed_view(&registry, &belief).await?;
+        let (log, behind) = (Some(view.replica.history().clone()), view.behind.clone());
         if !registry.attests() {
-            return Ok(Histories { log: Some(view.replica.history().clone()), attestations: None });
+            return Ok(Histories { log, behind, attestations: None });
         }
         // Nothing that is listed depends on it, so a server that does not answer is not waited for.
         let attested =
             client.attestations(&client.open_aside(location)?, view.replica.history()).await.transpose();
         let attestations = attested.map(|view| view.map(|view| view.replica.history().clone()));
-        Ok(Histories { log: Some(view.replica.history().clone()), attestations })
+        Ok(Histories { log, behind, attestations })
     })
 }

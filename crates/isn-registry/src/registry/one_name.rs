@@ -138,21 +138,29 @@ impl Registry {
     ) -> Result<ExtractView, Stop> {
         let log = layout::Log::of(anchor);
         let mut signed = self.checkpoint_or_stop(log).await?;
-        let remembered = known.load()?;
+        let (remembered, kept) = (known.load()?, known.name(name));
+        let (replayed_to, shown) = (remembered.replica.size(), signed.claimed_size());
         let has = |size: u64, there: u64| there <= size.saturating_add(MOST_NEW);
-        if has(remembered.replica.size(), signed.claimed_size()) {
-            return Err(Stop::Near(Box::new((signed, remembered))));
-        }
-        let Remembered { replayed, seen, .. } = remembered;
-        let kept = known.name(name);
-        if let Some(kept) = &kept
-            && let Some(view) = self.kept_view(kept, &signed, seen.as_ref(), known, policy)?
+        let is_newer = kept.as_ref().is_some_and(|kept| kept.extract.size() > replayed_to);
+        if let Some(kept) = kept.as_ref().filter(|_| is_newer)
+            && let Some(view) = self.kept_view(kept, &signed, remembered.seen.as_ref(), known, policy)?
         {
             return Ok(view);
         }
-        if seen.as_ref().is_some_and(|seen| seen.size > signed.claimed_size()) {
-            return Err(Stop::NoIndex);
+        if let Some(seen) = remembered.seen.as_ref().filter(|seen| seen.size > shown)
+            && (is_newer || replayed_to < shown)
+        {
+            // Nothing that is kept leads to what was seen, and the log is not read just to be refused.
+            return Err(self.stale(&signed, seen, &known.keys()?));
         }
+        if has(replayed_to, shown) {
+            return Err(Stop::Near(Box::new((signed, remembered))));
+        }
+        let Remembered { replica, replayed, seen } = remembered;
+        // What is known already must be among what the index says.
+        let histories = [Some(replica.history().clone()), known.keys_by_name()].into_iter().flatten();
+        let facts: Vec<u64> = histories.flat_map(|history| history.entries_about(name)).collect();
+        drop(replica);
         // One of a race with another process, which has not stored its checkpoint.
         let kept = kept.filter(|kept| kept.extract.size() <= signed.claimed_size());
         if !kept.as_ref().is_some_and(|kept| has(kept.extract.size(), signed.claimed_size())) {
@@ -173,6 +181,9 @@ impl Registry {
         let checked = signed.verify(&extract.history().key_at(extract.size()));
         // Perhaps its key is one that the index hides.
         checked.map_err(|_| Stop::Doubt)?;
+        if !facts.iter().all(|index| extract.leaves().contains_key(index)) {
+            return Err(Stop::Doubt);
+        }
         if let Some(note) = note {
             // What nobody signed is no index.
             let size = note.claimed_size();
@@ -195,6 +206,16 @@ impl Registry {
         Ok(ExtractView { extract, note: signed.bytes().to_vec(), behind: None })
     }
 
+    /// Returns the error that a mirror shows less than was seen here, if its checkpoint is the log's.
+    fn stale(&self, signed: &SignedCheckpoint, seen: &Seen, keys: &History) -> Stop {
+        let size = signed.claimed_size();
+        if signed.verify(&keys.key_at(size)).is_err() {
+            return Stop::NoIndex;
+        }
+        let why = format!("has {size} entries, {} were seen before: this mirror is stale", seen.size);
+        Error::trust(self.place(&layout::Log::of(keys.anchor()).checkpoint()), why).into()
+    }
+
     async fn checkpoint_or_stop(&self, log: layout::Log) -> Result<SignedCheckpoint, Stop> {
         // Whoever reads the whole log says what it means that there is none.
         self.signed_checkpoint(log).await?.ok_or(Stop::NoIndex)
@@ -208,11 +229,8 @@ impl Registry {
         mut signed: SignedCheckpoint,
     ) -> Result<(SignedNames, SignedCheckpoint), Stop> {
         for _ in 0..ATTEMPTS {
-            let note = self.names_note().await.map_err(|e| match e {
-                // It is damaged, or a newer isn's.
-                Error::Trust { .. } => Stop::NoIndex,
-                e => e.into(),
-            })?;
+            // It may also be damaged, a newer isn's, or not to be had.
+            let note = self.names_note().await.map_err(|_| Stop::NoIndex)?;
             let note = note.ok_or(Stop::NoIndex)?;
             if note.claimed_size() <= signed.claimed_size() {
                 return Ok((note, signed));
@@ -358,7 +376,8 @@ impl Reader<'_> {
         };
         let tiles = self.registry.tiles(self.log, self.size(), &questions);
         let (tiles, entries, later) = tokio::join!(tiles, self.entries(&places), self.later(first));
-        let (tiles, mut entries, later) = (tiles?.ok_or(Stop::NoIndex)?, entries?, later?);
+        let tiles = tiles.ok().flatten().ok_or(Stop::NoIndex)?;
+        let (mut entries, later) = (entries?, later?);
         let head = (self.size(), self.signed.claimed_root());
         let part = TreePart::read(head, &questions, &tiles).map_err(|_| Stop::Doubt)?;
         let is_there = |(index, entry): (&u64, &Vec<u8>)| part.leaf(*index) == Some(leaf_hash(entry));
@@ -445,13 +464,8 @@ impl Reader<'_> {
     /// Reads a file of the index. The hash is compared first: what is parsed is what the note leads to.
     async fn file(&self, file: &File, hash: &Digest) -> Result<Vec<u8>, Stop> {
         let path = layout::names_file(file);
-        let read = self.registry.read(&path, MAX_FILE).await;
-        let bytes = match read {
-            Ok(bytes) => bytes.ok_or(Stop::NoIndex)?,
-            // It is longer than any.
-            Err(Error::Integrity { .. }) => return Err(Stop::NoIndex),
-            Err(e) => return Err(e.into()),
-        };
+        // Whatever is wrong with it, the log itself may be there.
+        let bytes = self.registry.read(&path, MAX_FILE).await.ok().flatten().ok_or(Stop::NoIndex)?;
         if Digest::of(&bytes) == *hash { Ok(bytes) } else { Err(Stop::NoIndex) }
     }
 
@@ -469,8 +483,8 @@ impl Reader<'_> {
             let end = |place: &Place| u64::from(place.offset) + u64::from(place.length);
             let begin = u64::from(near[0].offset);
             let range = begin..near.iter().map(end).max().unwrap_or(begin);
-            let bytes = self.registry.bundle_range(self.log, (bundle, width), range).await?;
-            let bytes = bytes.ok_or(Stop::NoIndex)?;
+            let bytes = self.registry.bundle_range(self.log, (bundle, width), range).await;
+            let bytes = bytes.ok().flatten().ok_or(Stop::NoIndex)?;
             let entry = |place: &Place| {
                 let at = u64::from(place.offset).checked_sub(begin)? as usize;
                 Some((place.index, bytes.get(at..at + usize::from(place.length))?.to_vec()))
@@ -487,10 +501,8 @@ impl Reader<'_> {
         let bundles = if first < size { first / TILE_WIDTH..size.div_ceil(TILE_WIDTH) } else { 0..0 };
         let read = bundles.map(|index| async move {
             let width = TILE_WIDTH.min(size - index * TILE_WIDTH);
-            let bytes = self.registry.bundle(self.log, index, width, 0).await.map_err(|e| match e {
-                Error::NotFound { .. } => Stop::NoIndex,
-                e => e.into(),
-            })?;
+            let bytes = self.registry.bundle(self.log, index, width, 0).await;
+            let bytes = bytes.map_err(|_| Stop::NoIndex)?;
             let entries = bundle::read(&bytes, width).map_err(|_| Stop::Doubt)?;
             let numbered = (index * TILE_WIDTH..).zip(entries).filter(|(number, _)| *number >= first);
             Ok::<_, Stop>(numbered.map(|(number, entry)| (number, entry.to_vec())).collect::<Vec<_>>())

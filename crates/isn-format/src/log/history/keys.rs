@@ -44,6 +44,12 @@ impl History {
         std::iter::once(self.anchor.clone()).chain(later)
     }
 
+    /// Returns the numbers of the entries that changed the log's key.
+    pub(super) fn key_changes(&self) -> Vec<u64> {
+        let earlier = self.earlier.iter().map(|change| change.index);
+        earlier.chain(self.keys.iter().map(|change| change.index)).collect()
+    }
+
     /// Whether this is the log's key, or has been since the anchor.
     pub fn has_key(&self, key: &LogKey) -> bool {
         self.keys().any(|one| one == *key)
