@@ -5,6 +5,7 @@
 use std::sync::LazyLock;
 
 use isn_format::digest::Digest;
+use isn_format::error::Result;
 use isn_format::index::{BlocksWriter, Directory, Frames, Full, Index, Part, Sources};
 use isn_format::manifest::{Manifest, Tally};
 use isn_format::object::ObjectRef;
@@ -122,7 +123,7 @@ fn rows(bytes: &[u8]) {
     let unsigned = Index::parse_blocks(("fuzz", &rows), &directory, (&manifest, false), &classes);
     assert!(unsigned.is_err(), "another dataset hash");
     let index = Index::parse_blocks(("fuzz", &rows), &directory, (&manifest, true), &classes);
-    let sources = Sources::parse_blocks("fuzz", &directory, [(0, &sources[..])]);
+    let sources = read_sources(&directory, &sources);
     let (Ok(index), Ok(sources)) = (index, sources) else { return };
     let mut writer = BlocksWriter::new(b"classes").expect("zstd begins");
     for row in (Full { index: &index, sources: &sources }).rows() {
@@ -133,7 +134,7 @@ fn rows(bytes: &[u8]) {
     let again = Directory::parse("fuzz", &stored.index, &manifest, rows_len, sources_len).expect("and read");
     let read = Index::parse_blocks(("fuzz", &stored.rows), &again, (&manifest, true), &classes);
     assert!(read.expect("and read") == index);
-    let read = Sources::parse_blocks("fuzz", &again, [(0, &stored.sources[..])]);
+    let read = read_sources(&again, &stored.sources);
     assert!(read.expect("and read") == sources);
 }
 
@@ -165,6 +166,13 @@ fn places(bytes: &[u8]) {
     let is_inside = |entry: &Entry| entry.shard < 2 && entry.offset + entry.length <= 1 << 20;
     assert!(entries.iter().all(is_inside));
     let _ = pack.pack("fuzz", entries);
+}
+
+/// Reads the sources of the only block.
+fn read_sources(directory: &Directory, frame: &[u8]) -> Result<Sources> {
+    let mut sources = Sources::default();
+    sources.push_block("fuzz", (directory, 0), frame, |_| true)?;
+    Ok(sources)
 }
 
 fn proof(bytes: &[u8]) {
