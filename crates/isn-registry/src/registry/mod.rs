@@ -499,15 +499,15 @@ impl Registry {
     /// Reads what the images of a version were made from.
     ///
     /// # Errors
-    /// As [`Registry::sources_of`].
+    /// [`Error::Integrity`] or [`Error::Network`] if that cannot be read.
     pub async fn sources(&self, snapshot: &Snapshot) -> Result<Sources> {
         self.sources_where(snapshot, |_| true).await
     }
 
-    /// Reads what the images in these rows of a version were made from; `rows` are sorted.
+    /// As [`Registry::sources`], of the images in these rows, which are sorted.
     ///
     /// # Errors
-    /// [`Error::Integrity`] or [`Error::Network`] if that cannot be read.
+    /// As [`Registry::sources`].
     pub(crate) async fn sources_of(&self, snapshot: &Snapshot, rows: &[usize]) -> Result<Sources> {
         self.sources_where(snapshot, |row| rows.binary_search(&row).is_ok()).await
     }
