@@ -286,9 +286,24 @@ fn a_fetch_that_keeps_nothing_says_nothing_of_a_network() {
 #[test]
 fn versions_of_the_same_images_have_tables_of_their_own() {
     let sandbox = Sandbox::new();
-    let args = |verb: &'static str, version| vec![verb, version, "--registry", "bundled"];
-    sandbox.isn(&args("fetch", "demobirds@1.0")).ok();
-    for (version, to) in [("demobirds@1.1", "one"), ("demobirds@1.0", "other")] {
+    sandbox.image_folder("raw", &["ant", "bee"], 4);
+    sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();
+    for (version, out) in [("1.0", "out"), ("1.1", "out2")] {
+        sandbox.recipe("grads", version, &["ant", "bee"], "");
+        let recipe = format!("grads-{version}.toml");
+        sandbox.isn(&["build", &recipe, "--source", "raw", "--out", out]).ok();
+        sandbox.publish(out);
+        // A source file that is another one, of the same picture: its index is another one, too.
+        let name = format!("raw/{}", files(&sandbox, "raw")[0].0);
+        let bytes = sandbox.read(&name);
+        sandbox.write(&name, &[&bytes[..], b"more"].concat());
+    }
+    sandbox.trust_me("reg");
+    let args = |verb: &'static str, version| vec![verb, version, "--registry", "reg"];
+    let hash = |version| sandbox.isn(&[&args("info", version)[..], &["--json"]].concat()).ok().json();
+    assert_eq!(hash("grads@1.0")["dataset"], hash("grads@1.1")["dataset"]);
+    sandbox.isn(&args("fetch", "grads@1.0")).ok();
+    for (version, to) in [("grads@1.1", "one"), ("grads@1.0", "other")] {
         sandbox.isn(&[&args("export", version)[..], &["--as", "webdataset", "--to", to]].concat()).ok();
     }
     assert_eq!(kept(&sandbox, "tables").len(), 2);
