@@ -304,8 +304,8 @@ impl History {
         self.size = self.size.max(size);
     }
 
-    /// Returns the numbers of the entries that have an effect on what is said about `name` and about the log's
-    /// keys: whoever leaves one of them out says something else.
+    /// Returns the numbers of the entries that have an effect on what is said about `name` and about the
+    /// log's keys: whoever leaves one of them out says something else.
     pub fn entries_about(&self, name: &Name) -> Vec<u64> {
         let mut entries = self.key_changes();
         let Some(Dataset { owners, revoked, releases }) = self.datasets.get(name) else { return entries };
