@@ -1,7 +1,7 @@
 //! [`Cache`]: keeps fetched objects by their hash, so that no byte is fetched twice. Any number of processes
-//! and hosts may use one folder: a file gets its name when it is complete, and never changes (rows of
-//! decoded images are added). Nothing in it
-//! is trusted: a reader checks it as if it had come over the network, and sets damaged files aside.
+//! and hosts may use one folder: a file gets its name when it is complete, and never changes (rows of decoded
+//! images are added). Nothing in it is trusted: a reader checks it as if it had come over the network, and
+//! sets damaged files aside.
 //!
 //! | file | contents |
 //! |---|---|

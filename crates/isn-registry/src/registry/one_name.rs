@@ -158,8 +158,9 @@ impl Registry {
         }
         let Remembered { replica, replayed, seen } = remembered;
         // What is known already must be among what the index says.
-        let histories = [Some(replica.history().clone()), known.keys_by_name()].into_iter().flatten();
-        let facts: Vec<u64> = histories.flat_map(|history| history.entries_about(name)).collect();
+        let mut facts = replica.history().entries_about(name);
+        facts.extend(known.keys_by_name().iter().flat_map(|keys| keys.entries_about(name)));
+        // It may be that of a long log.
         drop(replica);
         // One of a race with another process, which has not stored its checkpoint.
         let kept = kept.filter(|kept| kept.extract.size() <= signed.claimed_size());
