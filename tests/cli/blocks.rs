@@ -321,6 +321,25 @@ fn of_a_version_that_follows_another_only_what_differs_is_read() {
 }
 
 #[test]
+fn lists_are_sent_once_with_a_cache_and_without() {
+    let (sandbox, pin) = published();
+    let objects = contents(&sandbox.path("reg/objects"));
+    let of_whole = objects.iter().filter(|(name, _)| name.ends_with(".jsonl.zst"));
+    let most: usize = of_whole.map(|(_, bytes)| bytes.len()).sum();
+    for (cache, to) in [(&[][..], "kept"), (&["--no-cache"], "unkept")] {
+        let server = Server::new(&sandbox.path("reg"));
+        sandbox.trust_me(&server.url);
+        let args = ["pull", &pin, "--registry", &server.url, "--to", to];
+        sandbox.isn(&[&args[..], cache].concat()).ok();
+        let asked: Vec<String> = server.log().into_iter().map(|request| request.path).collect();
+        let lists = || asked.iter().filter(|path| path.ends_with(".jsonl.zst"));
+        let twice: Vec<_> = lists().filter(|one| lists().filter(|path| path == one).count() > 1).collect();
+        assert!(twice.is_empty(), "{to}: {twice:?}");
+        assert!(server.sent(".jsonl.zst") <= most as u64);
+    }
+}
+
+#[test]
 fn a_part_that_was_fetched_is_pulled_without_a_network() {
     let (sandbox, pin) = published();
     for ranges in [true, false] {

@@ -18,7 +18,7 @@ use isn_format::tree::Selection;
 
 /// The maximum length of a list that is asked for before anybody vouches for it, in bytes: what is longer
 /// takes longer than a round trip anyway.
-const MAX_EARLY: u64 = 8 << 20;
+pub(super) const MAX_EARLY: u64 = 8 << 20;
 
 /// What a command reads of a version, beside its manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

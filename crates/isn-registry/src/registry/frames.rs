@@ -6,6 +6,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::Registry;
+use super::ahead::MAX_EARLY;
 use super::segment::MAX_GAP;
 use crate::transport::{self, Ranges};
 use isn_format::error::{Error, Result};
@@ -41,8 +42,8 @@ impl Wanted {
 impl Registry {
     /// Reads frames of an object, sorted by where they are, and passes each, checked by its own hash, to
     /// `each` in that order: not all of them are in memory at once. They are kept in the cache under their
-    /// hashes; if most of the object is wanted and can be kept, or a server sends only whole files, it is
-    /// read whole.
+    /// hashes; if most of the object is wanted and it is short or can be kept, or a server sends only whole
+    /// files, it is read whole.
     pub(super) async fn frames(
         &self,
         kind: ObjectKind,
@@ -57,14 +58,17 @@ impl Registry {
             wanted.iter().map(|one| self.cached(kind, &one.frame.blake3, one.frame.length)).collect();
         let lacking: Vec<usize> = (0..wanted.len()).filter(|at| cached[*at].is_none()).collect();
         let missing: u64 = lacking.iter().map(|at| wanted[*at].frame.length).sum();
-        if missing > object.length / 2 && self.cache_to_fill().is_some() {
+        let is_most = missing > object.length / 2;
+        if is_most && self.cache_to_fill().is_some() {
             // Once it is kept, it need not be in memory beside what it says.
             drop(self.object(kind, object).await?);
             if let Some(file) = self.whole_in_cache(kind, object) {
                 return self.frames_in(kind, object, wanted, file, each).await;
             }
         }
-        let mut requests = requests(wanted, &lacking);
+        // A short one was perhaps asked for early, as a whole.
+        let is_whole = is_most && object.length <= MAX_EARLY;
+        let mut requests = if is_whole { Vec::new() } else { requests(wanted, &lacking) };
         let mut next = 0;
         // The first one shows whether the server sends ranges.
         let rest = requests.split_off(requests.len().min(1));
